@@ -122,9 +122,10 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
     await sasquash().background.sweeper.run()
 
 
-@app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+@app.timer_trigger(arg_name="timer", schedule="45 * * * * *")
 async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """One mail about all findings that nobody confirmed."""
+    """Each minute: the incidents and the mail about what nobody confirmed, one an hour for each kind."""
+    await sasquash().background.hourly_incidents.update()
     await sasquash().background.summary_mail.send()
 
 

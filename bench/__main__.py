@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import cold, storm, throughput, warm
+from bench import cold, hostile, storm, throughput, warm
 from bench.figures import Figure
 from bench.report import page
 from bench.storm import Shape
@@ -26,6 +26,7 @@ _STORMS = (
     Shape(reports=10_000, tokens=100, accounts=10),
     Shape(reports=10_000, tokens=1_000, accounts=1_000),
 )
+_SHORT_REPORT = 200_000  # bytes
 _SMALL_STORMS = (Shape(reports=40, tokens=8, accounts=2), Shape(reports=80, tokens=8, accounts=2))
 
 
@@ -61,6 +62,8 @@ async def _figures(latencies: Latencies, *, runs: int, small: bool) -> AsyncIter
     async for figure in warm.figures(latencies, runs=runs):
         yield figure
     async for figure in cold.figures(latencies, runs=runs):
+        yield figure
+    async for figure in hostile.figures(latencies, runs=runs, **({"length": _SHORT_REPORT} if small else {})):
         yield figure
     for figure in storm.figures(_SMALL_STORMS if small else _STORMS, latencies):
         yield figure

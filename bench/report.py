@@ -28,6 +28,8 @@ _NOTES = """
   seconds until the last revocation are simulated: an account cools down for ten seconds between two listings of its
   keys, and leaks that are reported meanwhile are decided together. Reports processed per second, and memory, include
   the simulated services. Calls include the follow-up: verification, incident, mail.
+- **Hostile reports**: four authenticated senders, over their quota, post 4 MiB each again and again, to an app that
+  revokes, too. Reports are parsed one at a time, and counted before that. A separate intake delays no revocation.
 - A **repeated report** within half a minute needs no remote call, so calls grow with tokens and time, not with
   reports.
 - **A thousand accounts** in one subscription take about an hour: ARM accepts 1,200 writes per hour and subscription,

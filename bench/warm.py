@@ -84,10 +84,10 @@ async def figures(latencies: Latencies, *, runs: int) -> AsyncIterator[Figure]:
             deployment = Deployment(cloud)
             accounts = [await deployment.account() for _ in range(runs)]
             await restart_and_warm_up(cloud)
-            await _revoke(deployment, await deployment.account())  # the first one makes connections
+            await revoke(deployment, await deployment.account())  # the first one makes connections
             latencies.inject(cloud)
-            known = [await _revoke(deployment, account) for account in accounts]
-            unknown = [await _revoke(deployment, await deployment.account()) for _ in range(runs)]
+            known = [await revoke(deployment, account) for account in accounts]
+            unknown = [await revoke(deployment, await deployment.account()) for _ in range(runs)]
             first = [await _first_revocation(deployment) for _ in range(runs)]
     for line in _lines("unknown account", unknown, latencies.unknown_minimum):
         yield line
@@ -116,7 +116,7 @@ def _inventories(cloud: LocalCloud) -> list[RecordedRequest]:
 async def _first_revocation(deployment: Deployment) -> Revocation:
     account = await deployment.account()
     await restart_and_warm_up(deployment.cloud)
-    return await _revoke(deployment, account)
+    return await revoke(deployment, account)
 
 
 def _lines(which: str, revocations: Sequence[Revocation], minimum: float) -> Iterator[Figure]:
@@ -132,7 +132,8 @@ def _lines(which: str, revocations: Sequence[Revocation], minimum: float) -> Ite
     yield Figure(f"event to mail, {which}", median([each.notified for each in revocations]), "s")
 
 
-async def _revoke(deployment: Deployment, account: Account) -> Revocation:
+async def revoke(deployment: Deployment, account: Account) -> Revocation:
+    """Leak a token of the account, and wait until it is revoked and everybody notified."""
     first = deployment.cloud.model.requests[-1].sequence if deployment.cloud.model.requests else 0
     leak = account_sas(account.name, account.keys["key1"])
     [reported] = finding.in_text(leak, source="bench", url=None, detected_at=datetime.now(UTC))

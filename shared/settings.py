@@ -267,6 +267,17 @@ class Settings:
         "ones are just as durable, and are processed later, from the queue.",
         default="600",
     )
+    finding_quota: int = _setting(
+        number(1, 1_000_000),
+        "Findings per hour from all publishers together that each instance processes immediately. Each monitored "
+        "account that it knows has 60 per hour beside it, regardless of every other flood.",
+        default="6000",
+    )
+    unattributed_quota: int = _setting(
+        number(1, 1_000_000),
+        "Of these, findings whose account the instance does not know: it has to find it in Azure.",
+        default="600",
+    )
     second_person: bool = _setting(
         switch,
         "Whether the plan of a proven leak requires the approval of a person other than its reporter (`on`). What is "

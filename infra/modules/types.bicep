@@ -48,6 +48,7 @@ type choices = {
   SASQUASH_AZURE_DEVOPS_PASSWORD: string?
   SASQUASH_CLOUD: ('public' | 'usgovernment' | 'china' | '')?
   SASQUASH_ESCALATION_MAILBOX: string?
+  SASQUASH_FINDING_QUOTA: string?
   SASQUASH_GITHUB_API: string?
   SASQUASH_GITHUB_APP: string?
   SASQUASH_GITHUB_CLOSING_APP: string?
@@ -75,4 +76,5 @@ type choices = {
   SASQUASH_SENTINEL_WORKSPACE: string?
   SASQUASH_SOURCE_QUOTA: string?
   SASQUASH_TAG_MODES: string?
+  SASQUASH_UNATTRIBUTED_QUOTA: string?
 }

@@ -1,6 +1,7 @@
-"""Azure Resource Graph: answers the product's query, for one account or for all, and refuses every other query.
+"""Azure Resource Graph: answers the product's query, for some accounts or for all, and refuses every other query.
 
-Request and answer: learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. An
+Request and answer: learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. `=~` and `in~`
+compare without regard to case (learn.microsoft.com/kusto/query/in-operator). An
 unknown query is refused as invalid: a change of the product's query must be repeated here, on purpose.
 """
 
@@ -42,34 +43,37 @@ def _normalize(query: str) -> str:
 
 def _pattern(condition: str) -> re.Pattern[str]:
     whole = re.escape(_normalize(_QUERY.format(condition=condition)))
-    literal = "(?P<{}>[^']*)"
-    return re.compile(whole.replace("LABEL", literal.format("label")).replace("HOST", literal.format("host")))
+    literal = "'[^']*'"
+    for group in ("names", "hosts"):
+        any_of = rf"(?P<{group}>=~{literal}| ?in~\({literal}(,{literal})*\))"
+        whole = whole.replace(rf"\ {group.upper()}", any_of).replace(group.upper(), any_of)
+    return re.compile(whole.replace(r"\ or\ ", r" ?or\ "))
 
 
-_BY_DOMAIN = "tostring(properties.customDomain.name) =~ 'HOST'"
-_PATTERNS = (_pattern(f"name =~ 'LABEL' or {_BY_DOMAIN}"), _pattern(_BY_DOMAIN))
+_BY_DOMAIN = "tostring(properties.customDomain.name) HOSTS"
+_PATTERNS = (_pattern(f"name NAMES or {_BY_DOMAIN}"), _pattern(_BY_DOMAIN))
 _ALL = _normalize(_QUERY.replace("| where {condition}", ""))
 
 
 @dataclass(frozen=True)
 class _Search:
-    """The literals of the product's query, in lower case: `=~` ignores case."""
+    """The literals of the product's query, in lower case: `=~` and `in~` ignore case."""
 
-    label: str | None
-    host: str | None  # None: all accounts
+    names: frozenset[str]
+    hosts: frozenset[str] | None  # None: all accounts
 
     @classmethod
     def parse(cls, query: str) -> "_Search":
         if _normalize(query) == _ALL:
-            return cls(label=None, host=None)
+            return cls(names=frozenset(), hosts=None)
         for pattern in _PATTERNS:
             match = pattern.fullmatch(_normalize(query))
             if match is None:
                 continue
-            names = match.groupdict()
-            label, host = names.get("label"), names["host"]
-            if (label is None or _LABEL.fullmatch(label)) and _HOST.fullmatch(host):
-                return cls(label=label, host=host)
+            found = match.groupdict()
+            names, hosts = (_literals(found.get(group)) for group in ("names", "hosts"))
+            if all(map(_LABEL.fullmatch, names)) and all(map(_HOST.fullmatch, hosts)):
+                return cls(names=names, hosts=hosts)
         raise _bad_request(
             "InvalidQuery",
             "Query is invalid. Please refer to the documentation for the Azure Resource Graph service and "
@@ -77,9 +81,13 @@ class _Search:
         )
 
     def finds(self, account: Account) -> bool:
-        if self.host is None:
+        if self.hosts is None:
             return True
-        return account.name == self.label or _custom_domain(account).lower() == self.host
+        return account.name in self.names or _custom_domain(account).lower() in self.hosts
+
+
+def _literals(text: str | None) -> frozenset[str]:
+    return frozenset(re.findall(r"'([^']*)'", text or ""))
 
 
 async def query(call: Call) -> Response:

@@ -3,6 +3,10 @@
 Resource Graph is fast and lags by minutes; ARM's lists are slow and current. So Resource Graph is queried first, and
 ARM only after a miss. Both return what the app's identity may read: "not found" means no more than that.
 
+Anybody can report tokens of accounts that do not exist. So names that are wanted at the same time are one query, and
+a list of ARM answers for a minute. What it does not have is asked of Resource Graph alone meanwhile, at most once a
+second: an account may have just been made.
+
 Accounts rarely move, so an inventory by name, read in the background, saves the next revocation this query. A stale
 entry does no harm: ARM returns 404, and the account is queried again.
 """
@@ -11,7 +15,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +26,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
 from shared.cloud.arm import json_of
+from shared.cloud.coalescing import Batched, Snapshot
 from shared.cloud.errors import from_account, translate_errors
 from shared.cloud.subscriptions import Subscriptions
 from shared.domain.account import TAGS, AccountFacts, SasPolicy
@@ -41,6 +46,9 @@ _ID = re.compile(
 MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST, which azure-core does not repeat by itself
 _PERIOD = re.compile(r"(?:([0-9]{1,6})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
 _KNOWN_FOR = timedelta(minutes=10)
+_MISSED_FOR = timedelta(minutes=1)  # well under the time to the second lookup of a leak (containment.lookup)
+_TOGETHER = 100  # names in one query
+_AFTER_A_MISS = 1.0  # seconds between two queries, in the minute after an account was not found
 _INVENTORY_FOR = timedelta(days=1)
 _INVENTORY_EVERY = timedelta(minutes=10)
 _INVENTORY_SECONDS = 5.0  # a caller may have an event to acknowledge
@@ -60,6 +68,17 @@ class AccountRef:
     subscription: str
     resource_group: str
     hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An account to find: a leaked host, and the name that it spells, None for a custom domain."""
+
+    host: str
+    account: str | None
+
+
+type _Index = Mapping[str, AccountRef]  # by name, and by each host name
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +131,7 @@ def _period(text: object) -> timedelta | None:
 
 
 class Accounts:
-    """Finds accounts. Hits are cached for ten minutes, misses are not."""
+    """Finds accounts. Hits are cached for ten minutes, misses for one."""
 
     def __init__(
         self,
@@ -130,6 +149,9 @@ class Accounts:
         self._known: dict[tuple[str, str | None], tuple[AccountRef, datetime]] = {}
         self._inventory: dict[str, AccountRef] = {}
         self._inventory_at: datetime | None = None
+        self._queries = Batched(self._in_resource_graph, most=_TOGETHER)
+        self._paced = Batched(self._in_resource_graph, most=_TOGETHER, every=_AFTER_A_MISS)
+        self._lists = Snapshot(self._in_arm, fresh_for=_MISSED_FOR, clock=clock)
 
     async def find(self, host: str, account: str | None) -> AccountRef | None:
         """Return the account that `host` belongs to; None when ARM's lists don't have it either.
@@ -141,10 +163,16 @@ class Accounts:
             return known
         if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
             return None
-        found = await self._in_resource_graph(host, account) or await self._ask_arm(host, account)
+        found = await self._search(_Wanted(host, account))
         if found is not None:
             self._known[host, account] = (found, self._clock() + _KNOWN_FOR)
         return found
+
+    async def _search(self, wanted: _Wanted) -> AccountRef | None:
+        listed = self._lists.fresh
+        if listed is not None:
+            return _in(listed, wanted) or await self._paced.get(wanted)
+        return await self._queries.get(wanted) or _in(await self._lists.get(), wanted)
 
     def known(self, host: str, account: str | None) -> AccountRef | None:
         """Return the account if `find` would answer without a query, else None."""
@@ -159,6 +187,7 @@ class Accounts:
         """Query the account again next time: its entry is stale."""
         self._known = {key: known for key, known in self._known.items() if known[0] != ref}
         self._inventory.pop(ref.name, None)
+        self._lists.forget()
 
     async def take_inventory(self) -> None:
         """Read the inventory, if the last one is old. A failure is logged: accounts are queried one by one then."""
@@ -189,20 +218,22 @@ class Accounts:
             if place is None:
                 return
 
-    async def _in_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
-        """Return the account according to Resource Graph; None if it throttles, so that ARM is queried."""
-        try:
-            return await self._ask_resource_graph(host, account)
-        except Throttled as error:
-            _log.warning("Querying ARM for %s: %s", host, error)
-            return None
+    async def _in_resource_graph(self, wanted: Sequence[_Wanted]) -> Mapping[_Wanted, AccountRef]:
+        """Return the accounts according to Resource Graph; none if it throttles, so that ARM is queried.
 
-    async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
-        """`host` and `account` are validated: nothing in them has a meaning in KQL."""
-        by_name = f"name =~ '{account}' or " if account else ""
-        condition = f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
-        answer = await self._query(condition, doing=f"Querying Resource Graph for {host}")
-        return next((ref for ref in map(_ref_of_row, answer["data"]) if _fits(ref, host=host, account=account)), None)
+        Hosts and names are validated: nothing in them has a meaning in KQL.
+        """
+        names, hosts = [one.account for one in wanted if one.account], [one.host for one in wanted]
+        by_name = f"name {_any_of(names)} or " if names else ""
+        condition = f" | where {by_name}tostring(properties.customDomain.name) {_any_of(hosts)}"
+        what = hosts[0] if len(hosts) == 1 else f"{len(hosts)} host names"
+        try:
+            answer = await self._query(condition, doing=f"Querying Resource Graph for {what}")
+        except Throttled as error:
+            _log.warning("Querying ARM for %s: %s", what, error)
+            return {}
+        index = _index_of(map(_ref_of_row, answer["data"]))
+        return {one: ref for one in wanted if (ref := _in(index, one)) is not None}
 
     async def _query(self, condition: str, *, doing: str, place: str | None = None) -> Mapping[str, Any]:
         """Return a page of accounts, from `place` on (REST: Resource Graph - Resources)."""
@@ -218,12 +249,10 @@ class Accounts:
         client = self._client_for(subscriptions[0])
         return await json_of(client, request, doing=doing, retry_on_methods=MAY_BE_REPEATED)
 
-    async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
-        for subscription in await self._subscriptions.monitored():
-            async for ref, _ in self._listed(subscription):
-                if _fits(ref, host=host, account=account):
-                    return ref
-        return None
+    async def _in_arm(self) -> _Index:
+        """Return all accounts, by ARM's lists."""
+        subscriptions = await self._subscriptions.monitored()
+        return _index_of([ref for each in subscriptions async for ref, _ in self._listed(each)])
 
     async def _listed(self, subscription: str) -> AsyncIterator[tuple[AccountRef, StorageAccount]]:
         with translate_errors(f"Listing the storage accounts of {subscription}"):
@@ -297,8 +326,24 @@ def _ref(
     )
 
 
-def _fits(ref: AccountRef, *, host: str, account: str | None) -> bool:
-    return host in ref.hosts or ref.name == account
+def _any_of(texts: Sequence[str]) -> str:
+    """Return the operator of KQL that compares without regard to case, and what with ("in operator")."""
+    if len(texts) == 1:
+        return f"=~ '{texts[0]}'"
+    return f"in~ ({', '.join(f"'{text}'" for text in texts)})"
+
+
+def _index_of(refs: Iterable[AccountRef]) -> _Index:
+    index: dict[str, AccountRef] = {}
+    for ref in refs:
+        index.setdefault(ref.name, ref)
+        for host in ref.hosts:
+            index.setdefault(host, ref)
+    return index
+
+
+def _in(index: _Index, wanted: _Wanted) -> AccountRef | None:
+    return index.get(wanted.host) or (index.get(wanted.account) if wanted.account is not None else None)
 
 
 def _ref_of_row(row: Mapping[str, Any]) -> AccountRef:

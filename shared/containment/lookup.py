@@ -72,6 +72,16 @@ class AccountLookup:
         ref = self.accounts.known(credential.host, credential.account)
         return ref if ref is not None and ref.name not in self.settings.own_accounts else None
 
+    def known_name(self, finding: Finding) -> str | None:
+        """Return the name of the monitored account that a finding is about, if it is known without asking Azure."""
+        order = finding.order
+        if order is not None:
+            ref = self.accounts.known(self.settings.cloud.blob_host(order.account), order.account)
+            return ref.name if ref is not None else None
+        hosts = ((reading.host, reading.account) for reading in finding.readings)
+        refs = (self.accounts.known(host, account) for host, account in hosts if host is not None)
+        return next((ref.name for ref in refs if ref is not None), None)
+
     def verdict(self, revocation: Revocation, ref: AccountRef | None) -> Revocation | None:
         """Return the record of a finding that is decided without reading an account, None where one must be read."""
         credential, now = revocation.finding.credential, self.store.clock()

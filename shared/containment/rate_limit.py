@@ -12,6 +12,7 @@ from cachetools import LRUCache
 _MOST_SOURCES = 1000  # their names come from outside; the one that was silent longest is evicted first
 _LONGEST_NAME = 200  # characters that count
 _HOUR = 3600.0
+_LONGEST_DEBT = 900.0  # seconds; nothing is put off for longer, so a flood that is over costs nobody more
 
 
 @dataclass(slots=True)
@@ -41,9 +42,12 @@ class RateLimit:
         return (wanted - bucket.left) / self._a_second
 
     def over_by(self, source: str) -> float:
-        """Count one of `source`; return in how many seconds it would be within the quota, 0 if it is."""
+        """Count one of `source`; return in how many seconds it would be within the quota, 0 if it is.
+
+        At most a quarter of an hour.
+        """
         bucket = self._bucket(source)
-        bucket.left -= 1.0
+        bucket.left = max(bucket.left - 1.0, -_LONGEST_DEBT * self._a_second)
         return max(-bucket.left / self._a_second, 0.0)
 
     @property

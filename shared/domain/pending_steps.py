@@ -35,8 +35,9 @@ def unannounced(revocation: Revocation) -> list[Change]:
 def unfiled(revocation: Revocation) -> bool:
     """Whether an incident has to be filed or updated."""
     filed = revocation.filed
-    if filed is None:
-        return revocation.state not in _WITHOUT_INCIDENT
+    has_one = revocation.state not in _WITHOUT_INCIDENT
+    if filed is None or (filed.shared and has_one and mailed_at_once(revocation)):
+        return has_one
     # The incident does not record its plan: it is updated with each request for approval.
     asks = revocation.state is State.AWAITING_APPROVAL and unnotified(revocation)
     return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
@@ -56,10 +57,11 @@ def unnotified(revocation: Revocation) -> bool:
         return True
     if revocation.state not in _MAILED:
         return False
-    now = (revocation.state, revocation.reason)
+    now, at_once = (revocation.state, revocation.reason), mailed_at_once(revocation)
     asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
     return not any(
-        (sent.state, sent.reason) == now and (asked is None or sent.at >= asked) for sent in revocation.notifications
+        (sent.state, sent.reason) == now and (asked is None or sent.at >= asked) and (bool(sent.to) or not at_once)
+        for sent in revocation.notifications
     )
 
 
@@ -78,14 +80,28 @@ def confirmed(revocation: Revocation) -> bool:
 
 
 def mailed_at_once(revocation: Revocation) -> bool:
-    """Whether it gets a mail of its own; the rest goes into the summary mail.
+    """Whether it gets a mail and an incident of its own; the rest shares both with others of its kind.
 
-    The signature is verified, or Azure accepts it, or people ordered it, or Defender saw it in use; or it is a
-    failure of Sasquash itself.
+    The signature is verified, or Azure accepts it, or people ordered it. Everything else can be made up by the
+    thousand: evidence, malformed events, messages in our queues, forged tokens.
     """
-    failure = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED)
-    ordered = revocation.finding.order is not None
-    return revocation.key_name is not None or ordered or failure or confirmed(revocation)
+    ordered = revocation.finding.order is not None and revocation.finding.evidence is None
+    return revocation.key_name is not None or ordered or confirmed(revocation)
+
+
+def shares_incident(revocation: Revocation) -> bool:
+    """Whether its incident is that of its kind. One that has its own keeps it."""
+    has_own = revocation.filed is not None and not revocation.filed.shared
+    return not has_own and revocation.state not in _WITHOUT_INCIDENT and not mailed_at_once(revocation)
+
+
+def left_incident(revocation: Revocation) -> bool:
+    """Whether it is in the incident of a kind that it is no longer of: it changed, or it is confirmed."""
+    filed = revocation.filed
+    if filed is None or not filed.shared:
+        return False
+    is_same = (filed.state, filed.reason) == (revocation.state, revocation.reason)
+    return not is_same or not shares_incident(revocation)
 
 
 def needs_evidence_check(revocation: Revocation) -> bool:
@@ -137,6 +153,7 @@ def closable(revocation: Revocation) -> bool:
     return (
         revocation.state is State.PROVEN
         and revocation.filed is not None
+        and not revocation.filed.shared
         and any(sent.state is State.PROVEN for sent in revocation.notifications)
         and any(change.state is State.PROVEN for change in revocation.announced)
         and not open_alerts(revocation)

@@ -294,12 +294,17 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """The incident, and the state in it. `sink` is where it is; empty in records of version 0.2."""
+    """The incident, and the state in it. `sink` is where it is; empty in records of version 0.2.
+
+    `shared`: it is the incident of several unconfirmed findings (`persistence.hourly_groups`), and `item_id` is the
+    group's id, by which it is filed.
+    """
 
     item_id: str
     state: State
     reason: Reason | None = None
     sink: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.followup.alert_closing import AlertCloser
+    from shared.followup.incidents.hourly import HourlyIncidents
     from shared.followup.incidents.sharepoint import Incidents
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
@@ -49,9 +50,15 @@ class Background:
     @cached_property
     def dead_letters(self) -> "DeadLetters":
         from shared.operations.dead_letters import DeadLetters
+        from shared.persistence.outages import Outages
 
+        table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return DeadLetters(
-            self._fast_path.ingest, records=self._failure_records, dead_letters=lambda: self.dead_letter_container
+            self._fast_path.ingest,
+            outages=Outages(table, clock=self._process.clock),
+            records=self._failure_records,
+            refresh=self.hourly_incidents.refresh,
+            dead_letters=lambda: self.dead_letter_container,
         )
 
     @cached_property
@@ -85,7 +92,20 @@ class Background:
             graph=lambda: self._connections.graph,
             warm_up=import_for_people,
             settings=self._process.settings,
-            clock=self._process.clock,
+            store=self._fast_path.store,
+        )
+
+    @cached_property
+    def hourly_incidents(self) -> "HourlyIncidents":
+        from shared.followup.incidents.hourly import HourlyIncidents
+        from shared.persistence.hourly_groups import HourlyGroups
+
+        table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
+        return HourlyIncidents(
+            groups=HourlyGroups(table, clock=self._process.clock),
+            incidents=lambda: self._incidents,
+            warm_up=import_for_people,
+            store=self._fast_path.store,
         )
 
     @cached_property
@@ -219,7 +239,9 @@ class Background:
             beside_verification=(
                 EvidenceStep(tools=connections.tools.all, store=store),
                 steps.OwnersStep(self.ownership),
-                steps.IncidentStep(incidents, store),
+                steps.IncidentStep(
+                    incidents=incidents, hourly=self.hourly_incidents, summary=self.summary_mail, store=store
+                ),
             ),
             after_verification=(
                 steps.MailStep(

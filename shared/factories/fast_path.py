@@ -7,12 +7,12 @@ from shared.cloud.accounts import Accounts
 from shared.cloud.bearer_challenge import BearerChallenge
 from shared.containment.account_reader import AccountReader
 from shared.containment.account_session import AccountSessions
+from shared.containment.admission import Admission, Quotas
 from shared.containment.dedup_cache import DedupCache
 from shared.containment.execution import PlanExecutor
 from shared.containment.ingest import Ingest
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
-from shared.containment.rate_limit import RateLimit
 from shared.containment.recovery import Recovery
 from shared.containment.service import Containment
 from shared.domain.decision.batch import Decider
@@ -95,21 +95,32 @@ class FastPath:
     @cached_property
     def ingest(self) -> Ingest:
         settings = self._process.settings
+        quotas = Quotas(
+            source=settings.source_quota,
+            findings=settings.finding_quota,
+            unattributed=settings.unattributed_quota,
+        )
         return Ingest(
             raw_allowed=settings.raw_events,
             store=self.store,
             containment=self.containment,
-            rate_limit=RateLimit(an_hour=settings.source_quota, clock=self._process.clock),
+            lookup=self._lookup,
+            admission=Admission(quotas, clock=self._process.clock),
             dedup=self._dedup,
         )
 
     @cached_property
+    def _lookup(self) -> AccountLookup:
+        settings = self._process.settings
+        challenge = BearerChallenge(self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id)
+        return AccountLookup(settings=settings, store=self.store, accounts=self.accounts, challenge=challenge)
+
+    @cached_property
     def containment(self) -> Containment:
         settings, store, accounts, actions = self._process.settings, self.store, self.accounts, self.actions
-        challenge = BearerChallenge(self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id)
         return Containment(
             store=store,
-            lookup=AccountLookup(settings=settings, store=store, accounts=accounts, challenge=challenge),
+            lookup=self._lookup,
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self.sessions,
             decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),

@@ -10,11 +10,13 @@ from shared.domain.alert import AlertReference
 from shared.domain.pending_steps import (
     closable,
     incident_due,
+    left_incident,
     mail_due_in,
     mailed_at_once,
     needs_key_distribution,
     needs_owners,
     open_alerts,
+    shares_incident,
     unannounced,
 )
 from shared.domain.revocation import (
@@ -30,6 +32,7 @@ from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.alert_closing import AlertCloser
 from shared.followup.briefing.build import brief
 from shared.followup.events import StateEvents
+from shared.followup.incidents.hourly import HourlyIncidents
 from shared.followup.incidents.sharepoint import Incidents
 from shared.followup.key_distribution import KeyDistributor
 from shared.followup.mail.summary_store import SummaryMail
@@ -120,14 +123,16 @@ class OwnersStep:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentStep:
-    """Files the incident, and updates it with each new state."""
+    """Files the incident, and updates it with each new state. What nobody confirmed shares one with its kind."""
 
     name: ClassVar[str] = "incident"
     leased: ClassVar[bool] = True
 
     incidents: Incidents
+    hourly: HourlyIncidents
+    summary: SummaryMail
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
@@ -135,17 +140,35 @@ class IncidentStep:
         return 0 if incident_due(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
-        """File or update it. Raises SasquashError."""
-        briefing = brief(revocation, now=self.store.clock())
+        """File or update it, and leave the one that it shared. Raises SasquashError."""
+        filed, what = await self._shown(revocation)
+        if left_incident(revocation):
+            before = revocation.filed
+            rejoined = shares_incident(revocation) and before is not None and before.item_id == filed.item_id
+            if not rejoined:
+                await self.hourly.leave(revocation)
+            await self.summary.remove(revocation)
+        return Done(
+            lambda current: replace(current, filed=filed), "" if self.incidents.name is IncidentSink.MAIL else what
+        )
+
+    async def _shown(self, revocation: Revocation) -> tuple[Filed, str]:
+        """Write the incident; return it, and what was done."""
         filed, sink = revocation.filed, self.incidents.name
+        if shares_incident(revocation):
+            group = await self.hourly.join(revocation)
+            what = "Added to the incident of the unconfirmed findings of its kind."
+            return Filed(group, revocation.state, revocation.reason, shared=True), what
+        if filed is not None and filed.shared and revocation.state is State.DISMISSED:
+            return replace(filed, state=revocation.state, reason=revocation.reason), "Left the incident of its kind."
+        briefing = brief(revocation, now=self.store.clock())
         # Where SASQUASH_INCIDENTS was changed, its id may be another incident's here.
-        if filed is None or filed.sink != sink:
+        if filed is None or filed.shared or filed.sink != sink:
             item_id, what = await self.incidents.file(briefing), "Incident filed."
         else:
             item_id, what = filed.item_id, f"Incident updated: {revocation.state}."
             await self.incidents.update(item_id, briefing)
-        shown = Filed(item_id, revocation.state, revocation.reason, sink)
-        return Done(lambda current: replace(current, filed=shown), "" if sink is IncidentSink.MAIL else what)
+        return Filed(item_id, revocation.state, revocation.reason, sink), what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,13 @@ Bodies contain leaked credentials: no message repeats any part of a body, not ev
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 from shared.errors import InvalidRequest
 
 LONGEST = 1024 * 1024  # bytes
+_HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class UnsupportedMediaType(InvalidRequest):
@@ -38,8 +40,10 @@ def read(body: bytes, *, content_type: str) -> dict[str, Any]:
 def parse(body: bytes) -> Any:
     """Return the JSON value in `body`. Raises InvalidRequest."""
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse)
-        json.dumps(value, ensure_ascii=False).encode()  # fails for an unpaired surrogate, which has no UTF-8 form
+        text = body.decode()
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse)
+        if _HALF_A_CHARACTER.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # fails for an unpaired surrogate, which has no UTF-8 form
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
     except ValueError:  # without a cause: it contains the body

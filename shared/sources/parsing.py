@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from shared.domain import event_size
 from shared.domain.alert import AlertReference
 from shared.domain.finding import Finding, in_text
+from shared.errors import InvalidRequest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
 from shared.sources.findings import Found
 
@@ -21,6 +23,12 @@ _TOO_LARGE = (
     f"{event_size.LARGEST} bytes. Submit it by the responders' API (POST /api/revocations). What else was found in "
     "the item is published."
 )
+
+
+class TooManyItems(InvalidRequest):
+    """A report has more items than one request may have."""
+
+    code = "too_many_items"
 
 
 class Result(StrEnum):
@@ -74,8 +82,8 @@ class ItemResponse(Struct, frozen=True, kw_only=True):
     reason: Annotated[
         str | UnsetType,
         Meta(
-            description="Why it was ignored: no_credential, other_event, other_secret or redacted. Or a sentence "
-            "that names the error of an invalid item."
+            description="A sentence that names the error of an invalid item; of an item that the command "
+            "`python -m shared.intake` ignored, the reason's code."
         ),
     ] = UNSET
     findings: Annotated[
@@ -86,8 +94,18 @@ class ItemResponse(Struct, frozen=True, kw_only=True):
     alert: Annotated[str | UnsetType, Meta(description="The alert that it names, in words.")] = UNSET
 
 
-def items_of(entries: Iterable[Entry], *, source: str, now: datetime) -> tuple[Item, ...]:
-    """Return one item for each entry. Raises the errors of the iterator."""
+def items_of(entries: Iterable[Entry], *, source: str, now: datetime, most: int | None = None) -> tuple[Item, ...]:
+    """Return one item for each entry. Raises the errors of the iterator; TooManyItems for over `most` entries.
+
+    They are counted before the first one is searched for credentials.
+    """
+    if most is not None:
+        entries = list(islice(entries, most + 1))
+        if len(entries) > most:
+            raise TooManyItems(
+                f"The report has over {most} items, and nothing of it was published. Split it, or use the command "
+                "`python -m shared.intake` (docs/sources.md)."
+            )
     return tuple(_item(entry, source=source, now=now) for entry in entries)
 
 

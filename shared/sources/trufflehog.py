@@ -22,8 +22,20 @@ def read(body: bytes) -> Iterator[Entry]:
         results = parse(text.encode())
         yield from (_entry(result) for result in (results if isinstance(results, list) else [results]))
         return
-    for line in filter(str.strip, text.splitlines()):
+    for line in filter(str.strip, _lines(text)):
         yield _line(line)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines one at a time: a report may have millions of empty ones.
+
+    Only a line feed ends one (pkg/output/json.go). Other separators may stand in a text of JSON.
+    """
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _decoded(body: bytes) -> str:

@@ -52,14 +52,14 @@ async def test_ends_without_a_rotation(
     assert not deployment.requests(f"/{account.name}/regenerateKey")
 
 
-async def test_unresolved_leak_is_filed_and_in_the_summary_mail(deployment: Deployment) -> None:
+async def test_unresolved_leak_shares_an_incident_and_is_in_the_summary_mail(deployment: Deployment) -> None:
     account = await deployment.account()
 
     [fingerprint] = await deployment.report(forged(account))
-    await deployment.settled(fingerprint, until=lambda record: bool(record.notifications))
+    record = await deployment.settled(fingerprint, until=lambda record: bool(record.notifications))
 
     assert deployment.mails(account) == []
-    assert deployment.incident(fingerprint)["Status"] == "unresolved"
+    assert deployment.shared_incident(record)["Status"] == "unresolved"
 
 
 async def test_foreign_account_is_searched_and_not_touched(deployment: Deployment) -> None:

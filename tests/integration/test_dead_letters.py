@@ -1,5 +1,7 @@
 """What the platform gave up on: dead letters are ingested late, poison is recorded, and none of it twice."""
 
+import asyncio
+import hashlib
 import itertools
 import json
 from typing import Any
@@ -8,9 +10,10 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from local.tenant.model import Account
-from shared.domain.finding import REPORTED, Finding
+from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.queues import Message
+from tests.support import unusual_leaks
 from tests.support.containment import rotated
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found
 from tests.support.leaks import account_sas
@@ -109,7 +112,8 @@ async def test_dead_letter_is_filed_and_mailed(driver: Driver, account: Account,
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     before = len(driver.cloud.model.mails)
     await app.background.follow_up.run(Message(record.fingerprint))
-    assert len(driver.incidents(record.fingerprint)) == 1
+    assert len(driver.shared_incidents(await driver.record(record.fingerprint))) == 1
+    await app.background.summary_mail.send()
     [mail] = driver.cloud.model.mails[before:]
     assert "REPORT DELIVERY FAILED" in mail.subject
 
@@ -171,7 +175,7 @@ async def test_event_grid_s_own_words_are_not_trusted(
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_collector_that_crashes_at_any_call_loses_nothing(
+async def test_collector_that_crashes_at_any_call_loses_nothing_and_counts_each_once(
     driver: Driver, account: Account, container: ContainerClient, *, carried_out: bool
 ) -> None:
     number, crashed = 0, True
@@ -192,5 +196,117 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
         await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
         assert [key for key, _ in other.rotations] == ["key1"], f"crashed at call {number}"
         assert await names(container) == [], f"crashed at call {number}"
-        assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"crashed at call {number}"
+        assert f"gave up on {number} events" in (await outage(driver)).detail, f"crashed at call {number}"
     assert number > 10
+
+
+# --- an outage
+
+
+async def outage(driver: Driver) -> Revocation:
+    """The record of the current outage."""
+    found, _ = await driver.app().background.dead_letters._outages._read()
+    assert found is not None, "no outage"
+    identity = f"dead-letters|{found.since.isoformat()}"
+    return await driver.record(hashlib.sha256(identity.encode()).hexdigest())
+
+
+async def test_200_dead_letters_are_one_pass_one_record_one_incident_and_one_mail(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    findings = [found(unusual_leaks.forged(account.name, "")) for _ in range(200)]
+    await asyncio.gather(*(put(container, letter(finding)) for finding in findings))
+    app, mails, incidents = driver.app(), len(driver.cloud.model.mails), len(driver.cloud.model.incidents)
+    await app.background.dead_letters.collect()
+    assert await names(container) == []
+    records = await of_trouble(driver, Reason.UNDELIVERED)
+    assert len(records) == 1
+    assert "gave up on 200 events" in (await driver.record(records[0].fingerprint)).detail
+    assert all([await app.fast_path.store.revocations.read(each.fingerprint) for each in findings])
+    await app.background.follow_up.run(Message(records[0].fingerprint))
+    await app.background.hourly_incidents.update()
+    await app.background.summary_mail.send()
+    assert len(driver.cloud.model.mails) == mails + 1
+    [incident] = driver.cloud.model.incidents[incidents:]
+    assert "gave up on 200 events" in incident.fields["Summary"]
+
+
+async def test_leak_of_a_known_account_comes_before_all_others(
+    driver: Driver, account: Account, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.operations.dead_letters._BATCH", 1)
+    other = await driver.account()
+    app = driver.app()
+    await app.fast_path.accounts.take_inventory()
+    unknown = found(account_sas("notourdata", other.keys["key1"]))
+    known = found(account_sas(account.name, account.keys["key1"]))
+    await put(container, {"no": "event"}, name="a.json")
+    await put(container, letter(unknown), name="b.json")
+    await put(container, letter(known), name="c.json")
+    await app.background.dead_letters.collect()
+    order = [s.message.fingerprint for s in driver.sent if s.queue == "contain"]
+    assert order.index(known.fingerprint) < order.index(unknown.fingerprint)
+    assert (await driver.record(known.fingerprint)).state is State.CONTAINED
+
+
+async def test_pass_whose_time_is_over_leaves_what_remains_to_the_next_one(
+    driver: Driver, account: Account, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.operations.dead_letters._BATCH", 1)
+    findings = [found(unusual_leaks.forged(account.name, "")) for _ in range(3)]
+    for finding in findings:
+        await put(container, letter(finding))
+    app = driver.app()
+    receive = app.fast_path.ingest.receive
+
+    async def slow(report: Report) -> None:
+        await receive(report)
+        driver.clock.advance(seconds=150)
+
+    monkeypatch.setattr(app.fast_path.ingest, "receive", slow)
+    await app.background.dead_letters.collect()
+    assert len(await names(container)) == 1
+    await app.background.dead_letters.collect()
+    assert (await names(container), "gave up on 3 events" in (await outage(driver)).detail) == ([], True)
+
+
+async def test_outage_is_over_after_an_hour_without_dead_letters(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    for minutes in (0, 50, 61):
+        driver.clock.advance(minutes=minutes)
+        await put(container, letter(found(unusual_leaks.forged(account.name, ""))))
+        await driver.app().background.dead_letters.collect()
+    assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 2
+    assert "gave up on 1 events" in (await outage(driver)).detail
+
+
+async def test_blob_that_can_t_be_deleted_is_counted_once(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    await put(container, letter(found(account_sas(account.name, account.keys["key1"]))), name="stays.json")
+    driver.fault("DELETE https://sasquashstate.blob.core.windows.net/dead-letters/stays.json", status=403)
+    for _ in range(2):
+        await driver.app().background.dead_letters.collect()
+    assert await names(container) == []
+    assert "gave up on 1 events" in (await outage(driver)).detail
+
+
+async def test_dead_letter_on_which_the_app_fails_stops_no_other(
+    driver: Driver, account: Account, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, good = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
+    await put(container, letter(broken), name="a.json")
+    await put(container, letter(good), name="b.json")
+    app = driver.app()
+    receive = app.fast_path.ingest.receive
+
+    async def fails(report: Report) -> None:
+        if report.event_id == broken.fingerprint:
+            raise KeyError("unexpected")
+        await receive(report)
+
+    monkeypatch.setattr(app.fast_path.ingest, "receive", fails)
+    await app.background.dead_letters.collect()
+    assert await names(container) == ["a.json"]
+    assert (await driver.record(good.fingerprint)).state is State.CONTAINED

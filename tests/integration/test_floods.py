@@ -1,16 +1,21 @@
 """Floods: what nobody confirmed is one mail, one source's flood holds up no other, and ARM is not rushed."""
 
 import asyncio
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local.tenant.model import SECURITY_MAILBOX, Account, Mail
-from shared.domain.finding import Finding
-from shared.domain.revocation import State
+from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, raw_report, report
+from tests.support.containment import fingerprint_of
+from tests.support.driver import OWNER, Clock, Crashed, Driver, Lifetime, found, raw_report, report
 from tests.support.leaks import account_sas
 
 SEND_MAIL = "/sendMail"
@@ -18,10 +23,8 @@ SEND_MAIL = "/sendMail"
 
 @pytest.fixture(autouse=True)
 async def quiet(driver: Driver) -> None:
-    """The digest has nothing to tell but what the test brings."""
-    table = driver.app().background.summary_mail.table
-    async for row in table.list_entities():
-        await table.delete_entity(row["PartitionKey"], row["RowKey"])
+    """There is no other flood but the test's."""
+    await driver.no_floods()
 
 
 async def unconfirmed(driver: Driver, account: Account) -> Finding:
@@ -97,32 +100,110 @@ async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
             await driver.app(life).background.summary_mail.send()
         except Crashed:
             crashed = True
-        driver.clock.advance(minutes=5)
+        driver.clock.advance(minutes=7)
+        await driver.app().background.summary_mail.send()
+        driver.clock.advance(minutes=61)
         await driver.app().background.summary_mail.send()
         assert 1 <= len(digests(driver, account)) <= 2, f"crashed at call {number}"
     assert number > 3
 
 
-async def test_trouble_of_our_own_is_mailed_at_once(driver: Driver) -> None:
-    before = len(driver.cloud.model.mails)
-    await driver.app().background.poison_messages.failed("contain", b"none of ours, at all")
-    [sent] = [s for s in driver.sent if s.queue == "follow-up"]
-    await driver.app().background.follow_up.run(sent.message)
-    [mail] = driver.cloud.model.mails[before:]
-    assert "FAILED with an unexpected error" in mail.subject
-
-
 async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(driver: Driver) -> None:
-    account = await driver.account()
+    accounts = [await driver.account() for _ in range(3)]
     app = driver.app(source_quota="1")
-    first, second = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
-    await app.fast_path.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
-    driver.cool_down()
+    first, second, third = (found(account_sas(account.name, account.keys["key1"])) for account in accounts)
     await app.fast_path.ingest.receive(report(first))
-    assert (await driver.record(first.fingerprint)).state is State.RECEIVED
-    assert driver.messages("contain", first.fingerprint)[0][0] > 45
     await app.fast_path.ingest.receive(report(second))
-    assert driver.messages("contain", second.fingerprint)[0][0] == 900
+    assert (await driver.record(second.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", second.fingerprint)[0][0] > 45
+    await app.fast_path.ingest.receive(report(third))
+    assert driver.messages("contain", third.fingerprint)[0][0] == 900
+
+
+class Still(Clock):
+    """A clock that goes only when the test says so: what depends on it does not depend on the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self._now
+
+    def advance(self, **by: float) -> None:
+        self._now += timedelta(**by)
+
+
+def invented(number: int) -> Report:
+    """The event with a token of an account that does not exist, from a source of its own."""
+    key = base64.b64encode(hashlib.sha512(str(number).encode()).digest()).decode()
+    finding = found(account_sas(f"invented{number}", key), source=f"scanner {number}")
+    return Report(f"invented-{number}", REPORTED, f"/scanners/{number}", finding.to_data())
+
+
+def lookups(driver: Driver) -> tuple[int, int]:
+    """How often Resource Graph was queried, and ARM's list of accounts read."""
+    lists = driver.requests("/providers/Microsoft.Storage/storageAccounts?")
+    return len(driver.requests("Microsoft.ResourceGraph")), len(lists)
+
+
+async def the_first_alone[T](run: Callable[[T], Awaitable[None]], several: list[T]) -> None:
+    """Run the first one alone, so that what it looks up is known to the others; then all of them."""
+    await run(several[0])
+    await asyncio.gather(*map(run, several[1:]))
+
+
+async def test_400_invented_accounts_cost_two_lists_and_a_few_queries(driver: Driver) -> None:
+    """Each has a source of its own, and each is looked up twice, five minutes apart."""
+    driver.clock = Still()
+    app = driver.app()
+    reports = [invented(number) for number in range(400)]
+    await the_first_alone(app.fast_path.ingest.receive, reports)
+    queries, lists = lookups(driver)
+    assert (queries <= 10, lists) == (True, 1)
+    fingerprints = [fingerprint_of(event) for event in reports]
+    driver.clock.advance(minutes=5)
+    await the_first_alone(app.fast_path.containment.resume, [Message(fingerprint) for fingerprint in fingerprints])
+    queries, lists = lookups(driver)
+    assert (queries <= 20, lists) == (True, 2)
+    reasons = {(await driver.record(fingerprint)).reason for fingerprint in fingerprints[::40]}
+    assert reasons == {Reason.NOT_OURS}
+
+
+async def test_flood_of_invented_accounts_delays_no_leak_of_a_known_account(driver: Driver) -> None:
+    account = await driver.account()
+    app = driver.app(unattributed_quota="5", finding_quota="5", source_quota="5")
+    await app.fast_path.accounts.take_inventory()
+    events = [invented(1000 + number) for number in range(20)]
+    for event in events:
+        await app.fast_path.ingest.receive(event)
+    over = [event for event in events if await is_left_to_the_queue(driver, event)]
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await app.fast_path.ingest.receive(report(finding))
+    assert len(over) == 15
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def is_left_to_the_queue(driver: Driver, event: Report) -> bool:
+    record = await driver.record(fingerprint_of(event))
+    return (record.state, record.account_lookups) == (State.RECEIVED, 0)
+
+
+async def test_real_leak_in_a_flood_of_forged_ones_is_revoked_with_the_next_batch_of_its_account(
+    driver: Driver,
+) -> None:
+    """What is over every budget waits for its account like all others, and no batch leaves it out."""
+    account = await driver.account()
+    app = driver.app(source_quota="1", finding_quota="1")
+    await app.fast_path.accounts.take_inventory()
+    for _ in range(61):
+        await app.fast_path.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await app.fast_path.ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+    driver.clock.advance(minutes=1)
+    await app.fast_path.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None:

@@ -119,8 +119,12 @@ def _incidents(cloud: Cloud, records: Mapping[str, Revocation]) -> Iterable[str]
         if count > 1:
             yield f"record {fingerprint[:12]} has {count} incidents"
     for record in records.values():
-        if record.state not in _NO_INCIDENT and record.fingerprint not in filed:
+        shared = record.filed is not None and record.filed.shared
+        name = record.filed.item_id if record.filed is not None and shared else record.fingerprint
+        if record.state not in _NO_INCIDENT and name not in filed:
             yield f"record {record.fingerprint[:12]} ({record.state}) has no incident"
+        if shared and record.execution is not None:
+            yield f"record {record.fingerprint[:12]} was acted on, and has no incident of its own"
 
 
 def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Iterable[str]:

@@ -114,6 +114,12 @@ class Deployment:
         [incident] = [i for i in self.cloud.model.incidents if i.fields["FindingId"] == fingerprint]
         return incident.fields
 
+    def shared_incident(self, record: Revocation) -> dict[str, Any]:
+        """Return the incident that a record shares with others of its kind."""
+        assert record.filed is not None
+        assert record.filed.shared
+        return self.incident(record.filed.item_id)
+
     def mails(self, account: Account) -> list[Any]:
         return [mail for mail in self.cloud.model.mails if account.name in mail.subject]
 

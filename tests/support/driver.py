@@ -243,8 +243,15 @@ class Driver:
         async for row in table.query_entities("PartitionKey eq 'open'"):
             await table.delete_entity("open", row["RowKey"])
 
+    async def no_floods(self) -> None:
+        """Delete the unconfirmed findings of other tests, which share incidents and mails, and their outages."""
+        table = self.app().background.summary_mail.table
+        async for row in table.list_entities():
+            await table.delete_entity(row["PartitionKey"], row["RowKey"])
+
     async def no_dead_letters(self) -> ContainerClient:
-        """Delete the dead letters of other tests, and what they had kept; return the container."""
+        """Delete the dead letters of other tests, what they had kept, and their outages; return the container."""
+        await self.no_floods()
         container = self.app().background.dead_letter_container
         async for blob in container.list_blobs():
             await container.delete_blob(blob.name)
@@ -256,6 +263,12 @@ class Driver:
 
     def incidents(self, fingerprint: str) -> list[Incident]:
         return [i for i in self.cloud.model.incidents if i.fields.get("FindingId") == fingerprint]
+
+    def shared_incidents(self, record: Revocation) -> list[Incident]:
+        """Return the incidents that a record shares with others of its kind: one, or none."""
+        assert record.filed is not None, "no incident"
+        assert record.filed.shared, "an incident of its own"
+        return self.incidents(record.filed.item_id)
 
     def announced(self, fingerprint: str) -> list[str]:
         """Return the published states of a record: the last but one part of the types of its events."""

@@ -99,7 +99,7 @@ _FORMED = {
     "Reading.host": "is_host",
     "Execution.target": "check_target: see PolicyTarget.policy",
     "Finding.submitted_by": "a pattern for object ids",
-    "Filed.item_id": "Graph or Azure Resource Manager; not shown",
+    "Filed.item_id": "Graph or Azure Resource Manager, or a hash of ours; not shown",
     "Filed.sink": "IncidentSink",
     "KeyDistribution.secret": "a pattern",
     "LockedDown.after": "JSON of Azure Resource Manager; in the history and the API",

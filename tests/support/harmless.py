@@ -27,7 +27,8 @@ _LINK = re.compile(
 def is_ours(code: str) -> bool:
     """Whether `code` is a command of the Azure CLI, a request to the API or a plan's digest."""
     request = re.fullmatch(r"POST /api/revocations/[0-9a-f]{64}/(approve|reject|retry|undo-lockdown)", code)
-    if request is not None or re.fullmatch(r"[0-9a-f]{64}", code):
+    listing = re.fullmatch(r"GET /api/revocations\?state=[a-z_]+", code)
+    if request is not None or listing is not None or re.fullmatch(r"[0-9a-f]{64}", code):
         return True
     without_date = code.replace("$(date -u -d '+1 hour' +%Y-%m-%dT%H:%MZ)", "2026")
     words = shlex.split(without_date)

@@ -85,7 +85,7 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
         (name, {"type": "timerTrigger", "schedule": schedule})
         for name, schedule in (
             ("sweep", "15 * * * * *"),
-            ("send_digest", "0 */5 * * * *"),
+            ("send_digest", "45 * * * * *"),
             ("collect_dead_letters", "30 */5 * * * *"),
             ("look_again", "0 23 4 * * *"),
             ("look_at_accounts", "50 41 * * * *"),

@@ -75,3 +75,13 @@ def test_credential_that_no_event_holds_is_named_and_the_others_are_published(
     results = [json.loads(line)["result"] for line in capsys.readouterr().out.splitlines()]
     assert results == ["invalid", "accepted"]
     assert len(Client.sent) == 1
+
+
+def test_file_of_the_user_has_no_limit_of_items(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.dumps({"Raw": "nothing"})] * 10_001 + [json.dumps({"Raw": samples.account_sas()})]
+
+    assert piped(monkeypatch, "\n".join(lines)) == 0
+    assert len(Client.sent) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 10_002

@@ -18,13 +18,16 @@ from hypothesis import strategies as st
 from shared.api.revocations import rendering
 from shared.domain.message import Message
 from shared.domain.revocation import STATE_OF, Reason, Revocation, State
+from shared.domain.summary_line import SummaryLine
 from shared.followup.alert_closing import comment
 from shared.followup.briefing.build import brief
+from shared.followup.briefing.group import brief_group
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents import sentinel, sharepoint, webhook
 from shared.followup.incidents.defender import DefenderIncidents
 from shared.followup.mail.compose import compose
-from shared.followup.mail.summary import SummaryLine, compose_summary
+from shared.followup.mail.summary import compose_summary
+from shared.followup.mail.tally import Tally
 from shared.persistence.revocations import HistoryEntry
 from tests.support.briefings import SECURITY
 from tests.support.foreign_text import (
@@ -106,7 +109,17 @@ def test_word_of_any_length_is_broken_in_a_mail(name: str) -> None:
 
 @given(a_record)
 def test_no_text_becomes_code_or_a_link_in_the_summary_mail(record: Revocation) -> None:
-    check_page(compose_summary([SummaryLine.of(record)], security_mailbox=SECURITY), links=set())
+    tally = Tally.of([SummaryLine.of(record)])
+    worst = [brief(record, now=NOW)]
+    check_page(compose_summary(tally, security_mailbox=SECURITY, worst=worst), links=set())
+
+
+@given(a_record, st.integers(1, 3))
+def test_no_text_becomes_markup_in_an_incident_that_findings_share(record: Revocation, total: int) -> None:
+    line = SummaryLine.of(record)
+    group = brief_group("ab" * 32, still_open=[line] * total, total=total, worst=record, kind=line, now=NOW)
+    for text in sharepoint._columns(group).values():
+        check_inert(text)
 
 
 class Graph:

@@ -1,6 +1,5 @@
-"""POST /api/intake/{source}: accepts a report of another tool, and returns a result for each item."""
+"""POST /api/intake/{source}: accepts a report of another tool, and returns what became of its items."""
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,25 +8,24 @@ from datetime import datetime
 from typing import Annotated
 
 import azure.functions as func
+import msgspec
 from msgspec import Meta, Struct
 
 from shared.api import problems
-from shared.api.intake.delivery_cache import Deliveries
+from shared.api.intake.delivery_cache import Deliveries, Response
+from shared.api.intake.limits import MOST_ITEMS, Parsers, check_length, check_values
 from shared.api.intake.registry import Posted, Reporter, Reporters
 from shared.api.request_body import read_body
-from shared.api.responses import as_json
+from shared.api.responses import of_json
 from shared.cloud.event_grid import Publisher
 from shared.containment.rate_limit import RateLimit
 from shared.domain.finding import Finding, merged
 from shared.errors import InvalidRequest, QuotaExceeded, SasquashError, Unauthenticated
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
-from shared.sources.json_body import TooLarge
 from shared.sources.parsing import Item, ItemResponse, Result, items_of
 
 _log = logging.getLogger(__name__)
-
-LONGEST = 4 * 1024 * 1024  # bytes
 
 
 class Reported(Struct, frozen=True, kw_only=True):
@@ -36,17 +34,29 @@ class Reported(Struct, frozen=True, kw_only=True):
     accepted: Annotated[int, Meta(ge=0)]
     ignored: Annotated[int, Meta(ge=0)]
     invalid: Annotated[int, Meta(ge=0)]
-    items: tuple[ItemResponse, ...]
+    ignored_because: Annotated[
+        dict[str, int],
+        Meta(
+            description="How many items were ignored for each reason: no_credential, other_event, other_secret or "
+            "redacted."
+        ),
+    ]
+    items: Annotated[
+        tuple[ItemResponse, ...], Meta(description="The items that were accepted or are invalid, in their order.")
+    ]
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> "Reported":
-        """Return the response for `items`."""
+        """Return the response for `items`: what was ignored is only counted, since most of a report may be."""
         counts = Counter(item.result for item in items)
         return cls(
             accepted=counts[Result.ACCEPTED],
             ignored=counts[Result.IGNORED],
             invalid=counts[Result.INVALID],
-            items=tuple(item.response(number) for number, item in enumerate(items)),
+            ignored_because=dict(Counter(item.reason or "" for item in items if item.result is Result.IGNORED)),
+            items=tuple(
+                item.response(number) for number, item in enumerate(items) if item.result is not Result.IGNORED
+            ),
         )
 
 
@@ -67,7 +77,8 @@ class Intake:
         self._alerts = alerts
         self._quotas = quotas
         self._clock = clock
-        self._deliveries: Deliveries[Reported] = Deliveries(clock=clock)
+        self._deliveries = Deliveries(clock=clock)
+        self._parsers = Parsers()
 
     async def receive(self, request: func.HttpRequest) -> func.HttpResponse:
         """Accept a report. Its source is authenticated before anything of it is read."""
@@ -79,27 +90,27 @@ class Intake:
         except SasquashError as error:
             _log.warning("A report to the intake failed (%s): %s", error.code, error)
             return problems.answer(error)
-        return as_json(answer, status=202 if answer.accepted else 200)
+        return of_json(answer.content, status=answer.status)
 
-    async def _receive(self, request: func.HttpRequest) -> Reported:
+    async def _receive(self, request: func.HttpRequest) -> Response:
         reporter = self._reporters.find(str(request.route_params.get("source", "")))
         body = read_body(request)  # before authentication: no signature matches a body that did not arrive
-        if len(body) > LONGEST:
-            raise TooLarge(f"The body is over {LONGEST} bytes: split it, or use the command (docs/sources.md).")
+        check_length(body)
         posted = Posted(request.headers, body)
         sender = await reporter.authenticate(posted)
         known = self._deliveries.answered(reporter.name, sender.delivery, body)
         if known is not None:
             return known
-        answer = await self._take(reporter, posted, submitted_by=sender.object_id)
+        check_values(body)
+        reported = await self._take(reporter, posted, submitted_by=sender.object_id)
+        answer = Response(msgspec.json.encode(reported), 202 if reported.accepted else 200)
         self._deliveries.note(reporter.name, sender.delivery, body, answer)
         return answer
 
     async def _take(self, reporter: Reporter, posted: Posted, *, submitted_by: str | None) -> Reported:
         """Publish the findings of a report, all or none. Raises TransientFailure: the source has to send it again."""
         try:
-            # In a thread: parsing a long report takes a second.
-            items, findings = await asyncio.to_thread(self._read, reporter, posted, submitted_by)
+            items, findings = await self._parsers.run(posted.body, lambda: self._read(reporter, posted, submitted_by))
         except InvalidPayload as error:
             raise InvalidRequest(str(error)) from None
         amount = len({finding.fingerprint for finding in findings}) + sum(item.alert is not None for item in items)
@@ -119,6 +130,6 @@ class Intake:
         self, reporter: Reporter, posted: Posted, submitted_by: str | None
     ) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
         """Return the items of a report, and their findings. Raises InvalidPayload or InvalidRequest."""
-        items = items_of(reporter.read(posted), source=reporter.name, now=self._clock())
+        items = items_of(reporter.read(posted), source=reporter.name, now=self._clock(), most=MOST_ITEMS)
         found = (replace(finding, submitted_by=submitted_by) for item in items for finding in item.findings)
         return items, merged(found)

@@ -232,9 +232,12 @@ class LockedDown(Struct, frozen=True):
 class Incident(Struct, frozen=True):
     """The incident that was filed, and the state that it shows."""
 
-    item_id: str
+    item_id: Annotated[str, Meta(description="Its id; of a shared incident, the FindingId by which it is filed.")]
     state: State
     reason: Reason | None
+    shared: Annotated[
+        bool, Meta(description="Whether all unconfirmed findings of its kind and of that hour share the incident.")
+    ]
 
 
 class UsedObject(Struct, frozen=True):

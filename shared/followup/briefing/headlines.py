@@ -31,7 +31,8 @@ def headline(briefing: Briefing) -> Headline:
     special = spec.state_texts.get(state) if spec is not None else None
     if state == ("dismissed", "rejected") and briefing.reported_again_at is not None:
         special = _REPORTED_AGAIN
-    text = special or _EXCEPTIONS.get(state) or _STATES.get(briefing.state)
+    of_group = _GROUPS.get(briefing.state) if briefing.group is not None else None
+    text = of_group or special or _EXCEPTIONS.get(state) or _STATES.get(briefing.state)
     if text is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
     executed = (
@@ -51,7 +52,8 @@ def headline(briefing: Briefing) -> Headline:
 
 def title(briefing: Briefing) -> str:
     """Return one line that says what leaked and how it stands."""
-    what = "Unreadable report of a leak" if briefing.reason == "malformed" else _what(briefing)
+    is_report = briefing.reason == "malformed" and briefing.group is None
+    what = "Unreadable report of a leak" if is_report else _what(briefing)
     return f"{what[0].upper()}{what[1:]}: {headline(briefing).label}"
 
 
@@ -97,6 +99,10 @@ def _others(briefing: Briefing) -> str:
 
 def _what(briefing: Briefing) -> str:
     """Return what this is about: "leaked account SAS of storage account robustmodels"."""
+    if briefing.group is not None:
+        reason = {None: "", "loose": " (unattributed)"}.get(briefing.reason)
+        kind = f" ({clean(briefing.reason or '', limit=40).replace('_', ' ')})" if reason is None else reason
+        return f"{briefing.group.total} unconfirmed findings{kind}"
     if briefing.ordered:
         where = f"storage account {clean(briefing.account, limit=60)}" if briefing.account else "a storage account"
         return f"access to {where} that a responder ordered to be revoked"
@@ -154,6 +160,36 @@ _REPORTED_AGAIN = StateText(
     Tone.LIVE,
     "The {what} was reported again. The plan to revoke it was rejected, so nothing was revoked. "
     "Review the rejection.",
+)
+
+# Of several findings that nobody confirmed.
+_GROUPS: Mapping[str, StateText] = MappingProxyType(
+    {
+        "observed": StateText(
+            "observe mode, review required",
+            Tone.LIVE,
+            "{what} were reported within an hour. Sasquash is in observe mode and changed nothing. Review them.",
+        ),
+        "awaiting_approval": StateText(
+            "approval required",
+            Tone.LIVE,
+            "{what} were reported within an hour, and each requires approval. Anybody can make up reports: one of "
+            "them may be real.",
+        ),
+        "unresolved": StateText(
+            "UNRESOLVED, review required",
+            Tone.LIVE,
+            "Sasquash could not decide on {what} and did not revoke anything. Anybody can make up reports: treat "
+            "them as active until you have reviewed them.",
+        ),
+        "failed": StateText(
+            "FAILED, review required",
+            Tone.LIVE,
+            "Sasquash failed on {what} within an hour. Treat what they report as active until you have reviewed "
+            "them.",
+        ),
+        "dismissed": StateText("settled", Tone.DONE, "None of {what} is open any more."),
+    }
 )
 
 # Where the reason changes what the state means to its reader.

@@ -16,6 +16,14 @@ class TimelineEntry:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """How many unconfirmed findings an incident is about, and how many of them are still open."""
+
+    total: int
+    still_open: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Briefing:
     """Everything that people need to know. It holds no credential. Moments know their time zone.
@@ -59,3 +67,4 @@ class Briefing:
     owners: tuple[Owner, ...]
     waits_for: str = ""  # how many approvers are missing, as sentences; empty where one is enough
     reported_again_at: datetime | None = None  # after an approver had rejected it
+    group: GroupSize | None = None  # it is about several findings; account and severity are those of the worst

@@ -51,9 +51,9 @@ class UsageStep:
         return Done(again=usage_due_in(changed, now=self.store.clock()) if changed is not None else None)
 
     async def _amend(self, revocation: Revocation, *, news: str) -> None:
-        """Update the incident, if there is one."""
+        """Update the record's own incident, if there is one."""
         filed, briefing = revocation.filed, brief(revocation, now=self.store.clock())
-        if filed is None:
+        if filed is None or filed.shared:
             return
         if filed.sink == self.incidents.name:
             await self.incidents.amend(filed.item_id, briefing, news=news)

@@ -62,6 +62,13 @@ def compose(
     )
 
 
+def in_full(briefing: Briefing) -> str:
+    """Return what the mail about `briefing` says of the leak and of what to do, as a part of another mail."""
+    words = headline(briefing)
+    record = [("Record", clean(briefing.fingerprint))]
+    return paragraph(words.lead) + facts(_leak(briefing) + _outcome(briefing) + record) + _next(briefing, words)
+
+
 def _subject(briefing: Briefing) -> str:
     severity, c3id = clean(briefing.severity, limit=20).upper(), clean(briefing.c3id, limit=40)
     text = clean(f"[{severity}] {title(briefing)}", limit=_LONGEST_SUBJECT - len(c3id) - 3)

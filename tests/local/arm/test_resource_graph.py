@@ -44,6 +44,19 @@ async def test_query_finds_an_account_by_its_custom_domain(graph: ResourceGraphC
     assert [row["customDomain"] for row in found.data] == ["Models.Contoso.com"]
 
 
+async def test_query_for_several_names_and_domains_finds_each(
+    graph: ResourceGraphClient, account: Account, tenant: Cloud
+) -> None:
+    """learn.microsoft.com/kusto/query/in-operator: `in~` compares with each value, without regard to case."""
+    tenant.accounts["byname"] = Account("byname", "research")
+    account.properties["customDomain"] = {"name": "Models.Contoso.com"}
+    several = QUERY.replace("name =~ 'robustmodels'", "name in~ ('byname', 'nosuchaccount')").replace(
+        "=~ 'robustmodels.blob.core.windows.net'", "in~ ('models.contoso.com', 'byname.blob.core.windows.net')"
+    )
+    found = await graph.resources(request(several))
+    assert {row["id"].rpartition("/")[2] for row in found.data} == {"byname", "robustmodels"}
+
+
 async def test_query_for_an_unknown_name_finds_nothing(graph: ResourceGraphClient) -> None:
     result = await graph.resources(request(QUERY.replace("robustmodels", "nosuchaccount")))
     assert (result.count, result.data) == (0, [])
@@ -89,6 +102,9 @@ async def test_white_space_in_the_query_is_ignored(graph: ResourceGraphClient) -
         QUERY.replace("'robustmodels' or", "'ab' or"),
         QUERY.replace("'robustmodels' or", "'x' or 1 == 1 or name =~ 'x' or"),
         QUERY.replace("robustmodels.blob", "robust_models.blob"),
+        QUERY.replace("=~ 'robustmodels' or", "in~ () or"),
+        QUERY.replace("=~ 'robustmodels' or", "in~ ('x', 'y) or"),
+        QUERY.replace("=~ 'robustmodels' or", "in~ ('x') or true or name in~ ('x') or"),
     ],
 )
 async def test_any_other_query_is_invalid(graph: ResourceGraphClient, query: str) -> None:

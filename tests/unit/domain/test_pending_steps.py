@@ -10,12 +10,14 @@ from shared.domain.pending_steps import (
     closable,
     confirmed,
     incident_due,
+    left_incident,
     mail_due_in,
     mailed_at_once,
     needs_evidence_check,
     open_alerts,
     outstanding,
     reported_again,
+    shares_incident,
     unannounced,
     unfiled,
     unnotified,
@@ -283,12 +285,13 @@ def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
 # What is worth a mail of its own
 
 
-@pytest.mark.parametrize("reason", [Reason.UNDELIVERED, Reason.CRASHED])
-def test_failure_of_our_own_is_mailed_at_once(reason: Reason) -> None:
-    assert mailed_at_once(ended(reason))
-
-
-@pytest.mark.parametrize("reason", [Reason.NO_KEY_MATCHES, Reason.BLOCKED, Reason.LOOSE, Reason.MALFORMED])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *(Reason.NO_KEY_MATCHES, Reason.BLOCKED, Reason.LOOSE, Reason.MALFORMED, Reason.UNDELIVERED),
+        *(Reason.UNREAD, Reason.CRASHED),
+    ],
+)
 def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
     assert not mailed_at_once(ended(reason))
 
@@ -406,5 +409,73 @@ def test_a_leak_has_no_evidence_to_read_again() -> None:
 def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() -> None:
     record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
 
-    assert (mailed_at_once(record), confirmed(record)) == (True, False)
+    assert (mailed_at_once(record), confirmed(record)) == (False, False)
     assert confirmed(replace(record, execution=samples.execution()))
+
+
+# What shares an incident with its kind
+
+SHARED = Filed("aa" * 32, State.UNRESOLVED, Reason.BLOCKED, shared=True)
+SUMMARIZED = Notification(State.FAILED, (), NOW, Reason.BLOCKED)
+
+
+def blocked(**changed: Any) -> Revocation:
+    return replace(ended(Reason.BLOCKED), **changed)
+
+
+def proven_by_signature(record: Revocation) -> Revocation:
+    return replace(record, key_name="key1")
+
+
+@pytest.mark.parametrize(
+    ("record", "shares"),
+    [
+        (blocked(), True),
+        (blocked(filed=SHARED), True),
+        (blocked(filed=Filed("7", State.OBSERVED)), False),
+        (proven_by_signature(blocked()), False),
+        (ended(Reason.EXPIRED), False),
+        (samples.revocation(finding=samples.alerted(), plan=samples.plan(), state=State.AWAITING_APPROVAL), True),
+    ],
+)
+def test_incident_is_shared_by_what_nobody_confirmed_and_has_none_of_its_own(
+    record: Revocation, shares: bool
+) -> None:
+    assert shares_incident(record) is shares
+
+
+def test_confirmed_leak_is_filed_alone_although_its_state_is_in_a_shared_incident() -> None:
+    filed = replace(SHARED, state=State.FAILED)
+
+    assert [unfiled(each) for each in (blocked(filed=filed), proven_by_signature(blocked(filed=filed)))] == [
+        False,
+        True,
+    ]
+
+
+def test_confirmed_leak_is_mailed_although_its_state_was_in_a_summary() -> None:
+    record = blocked(notifications=(SUMMARIZED,))
+
+    assert [unnotified(each) for each in (record, proven_by_signature(record))] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("record", "left"),
+    [
+        (blocked(), False),
+        (blocked(filed=replace(SHARED, state=State.FAILED)), False),
+        (blocked(filed=SHARED), True),
+        (proven_by_signature(blocked(filed=replace(SHARED, state=State.FAILED))), True),
+        (replace(ended(Reason.REJECTED), filed=SHARED), True),
+        (blocked(filed=Filed("7", State.OBSERVED)), False),
+    ],
+)
+def test_shared_incident_is_left_by_what_is_of_another_kind_or_confirmed(record: Revocation, left: bool) -> None:
+    assert left_incident(record) is left
+
+
+def test_record_in_a_shared_incident_is_not_closable() -> None:
+    record = all_notified(samples.revocation(execution=samples.execution()).reach(State.PROVEN, now=NOW, detail=""))
+
+    assert closable(record)
+    assert not closable(replace(record, filed=Filed("aa" * 32, State.PROVEN, shared=True)))

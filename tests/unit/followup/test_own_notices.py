@@ -20,12 +20,14 @@ from shared.api.intake.registry import TEXT_READERS
 from shared.api.revocations import rendering
 from shared.domain.alert import cleaned
 from shared.domain.revocation import Change, Outcome, Reason, Revocation, Sighting, State, Verification
+from shared.domain.summary_line import SummaryLine
 from shared.followup.alert_closing import comment
 from shared.followup.briefing.build import brief
 from shared.followup.events import Announcement
 from shared.followup.incidents.sharepoint import _columns
 from shared.followup.mail.compose import compose
-from shared.followup.mail.summary import SummaryLine, compose_summary
+from shared.followup.mail.summary import compose_summary
+from shared.followup.mail.tally import Tally
 from shared.persistence.revocations import _first_line
 from shared.sas import extract
 from shared.sources import generic
@@ -81,7 +83,7 @@ def notices(record: Revocation) -> Iterator[tuple[str, str]]:
     yield "mail", message.html
     yield "mail as text", unescape(re.sub(r"<[^>]+>", " ", message.html))
     yield "subject", message.subject
-    yield "digest", compose_summary([SummaryLine.of(record)], security_mailbox=MAILBOX).html
+    yield "digest", compose_summary(Tally.of([SummaryLine.of(record)]), security_mailbox=MAILBOX).html
     yield "incident", "\n".join(_columns(briefing).values())
     yield "incident as JSON", json.dumps(_columns(briefing))
     yield "comment", comment(record)

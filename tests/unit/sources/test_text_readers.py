@@ -106,6 +106,13 @@ def test_array_of_trufflehog_results_is_read() -> None:
     assert len(read("trufflehog", [PAYLOADS["trufflehog"](LEAK)] * 3)) == 3
 
 
+def test_only_a_line_feed_ends_a_trufflehog_line() -> None:
+    """RFC 8259, 7: a string may hold U+2028 and U+0085 as they are."""
+    line = json.dumps({"Raw": LEAK, "Note": "a\u2028b\x85c"}, ensure_ascii=False)
+
+    assert [type(entry) for entry in read("trufflehog", f"{line}\r\n{line}".encode())] == [Text, Text]
+
+
 def test_trufflehog_token_is_joined_with_its_url() -> None:
     url, _, token = LEAK.partition("?")
 

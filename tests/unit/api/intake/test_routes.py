@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.api.auth.access_tokens import Role
-from shared.api.intake.routes import LONGEST
+from shared.api.intake.limits import LONGEST, MOST_ITEMS
+from shared.api.intake.routes import Intake
 from shared.errors import Blocked, TransientFailure
 from tests.support import samples
 from tests.support.entra import OBJECT_ID, token
@@ -48,7 +49,7 @@ HOOK = {
 # What becomes of items
 
 
-async def test_each_item_has_its_result() -> None:
+async def test_each_item_has_its_result_and_ignored_ones_are_counted() -> None:
     here = Place()
     body = json.dumps({"findings": [{"text": LEAK}, {"text": "hello"}, {"text": 7}, "hello"]}).encode()
 
@@ -59,9 +60,9 @@ async def test_each_item_has_its_result() -> None:
         "accepted": 1,
         "ignored": 1,
         "invalid": 2,
+        "ignored_because": {"no_credential": 1},
         "items": [
             {"item": 0, "result": "accepted", "findings": [FINGERPRINT], "pending": False},
-            {"item": 1, "result": "ignored", "reason": "no_credential"},
             {"item": 2, "result": "invalid", "reason": "`text` is missing, empty or not a string."},
             {"item": 3, "result": "invalid", "reason": "The finding is not an object."},
         ],
@@ -162,7 +163,7 @@ async def test_slow_alert_is_pending() -> None:
 async def test_alert_without_a_storage_credential_is_ignored() -> None:
     answer = await Place().intake().receive(by_github(github_payload()))
 
-    assert results(answer) == [("ignored", "no_credential")]
+    assert (said(answer)["items"], said(answer)["ignored_because"]) == ([], {"no_credential": 1})
 
 
 async def test_alert_that_is_not_durable_is_503() -> None:
@@ -308,14 +309,57 @@ async def test_too_long_body_is_refused_before_parsing() -> None:
     assert (answer.status_code, said(answer)["code"]) == (413, "too_large")
 
 
-async def test_ten_thousand_items_have_ten_thousand_results() -> None:
+async def test_ten_thousand_items_are_accepted_and_their_response_is_short() -> None:
     here = Place()
-    body = json.dumps({"findings": [{"text": "hello"}] * 9_999 + [{"text": LEAK}]}).encode()
+    body = json.dumps({"findings": [{"text": "hello"}] * (MOST_ITEMS - 1) + [{"text": LEAK}]}).encode()
 
     answer = await here.intake().receive(signed("wiz", body))
 
-    assert said(answer)["ignored"] == 9_999
+    assert (said(answer)["ignored"], said(answer)["items"][0]["item"]) == (MOST_ITEMS - 1, MOST_ITEMS - 1)
     assert len(here.topic.events) == 1
+    assert len(answer.get_body()) < 300
+
+
+def too_many(source: str) -> bytes:
+    """A report of a tool with one item more than the limit, the first one with a credential."""
+    leak, empty = {"text": LEAK, "Match": LEAK, "Raw": LEAK}, b"{}\n" * MOST_ITEMS
+    items = [leak, *[{}] * MOST_ITEMS]
+    report = {"wiz": {"findings": items}, "sarif": {"runs": [{"results": items}]}}.get(source, items)
+    return json.dumps(leak).encode() + b"\n" + empty if source == "trufflehog" else json.dumps(report).encode()
+
+
+@pytest.mark.parametrize("source", ["wiz", "trufflehog", "gitleaks", "sarif", "cloudevents"])
+async def test_report_with_over_ten_thousand_items_is_413_and_nothing_of_it_is_published(source: str) -> None:
+    here = Place()
+    answer = await here.intake().receive(signed(source, too_many(source)))
+
+    assert (answer.status_code, said(answer)["code"]) == (413, "too_many_items")
+    assert here.topic.sent == []
+
+
+FLOODS = {
+    "objects": b"[" + b",".join([b"{}"] * 1_300_000) + b"]",
+    "lists": b"[" + b",".join([b"[]"] * 1_300_000) + b"]",
+    "lines": b"{}\n" * 1_300_000,
+    "fields": b'[{"a":' * 600_000,
+}
+
+
+@pytest.mark.parametrize("source", ["wiz", "trufflehog", "gitleaks", "sarif", "cloudevents"])
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_four_megabytes_of_values_are_413_before_they_are_parsed(
+    source: str, flood: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Intake, "_read", None)
+    answer = await Place().intake().receive(signed(source, FLOODS[flood]))
+
+    assert (answer.status_code, said(answer)["code"]) == (413, "too_many_items")
+
+
+async def test_values_of_an_unauthenticated_report_are_not_counted() -> None:
+    answer = await Place().intake().receive(signed("wiz", FLOODS["objects"], key=b"x" * 32))
+
+    assert answer.status_code == 401
 
 
 async def test_report_over_quota_is_refused_as_a_whole() -> None:

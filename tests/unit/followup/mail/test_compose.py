@@ -194,7 +194,7 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 def _hostile_briefing(text: str, state: str) -> Briefing:
     """The sample with `text` in every field that could come from outside."""
-    kept = {"state", "expires", "detected_at", "received_at", "deadline", "timeline", "owners"}
+    kept = {"state", "expires", "detected_at", "received_at", "deadline", "timeline", "owners", "group"}
     changes: dict[str, object] = {"timeline": (TimelineEntry(RECEIVED, text),), "owners": (Owner(text, text, text),)}
     for field in fields(Briefing):
         if field.name not in kept:

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.domain.revocation import Reason, State
-from shared.followup.mail.summary import SummaryLine, compose_summary
+from shared.domain.summary_line import SummaryLine
+from shared.followup.mail.summary import compose_summary
+from shared.followup.mail.tally import Tally
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -17,11 +19,11 @@ def lines(count: int, **changed: object) -> list[SummaryLine]:
 
 
 def body(*several: SummaryLine) -> str:
-    return compose_summary(several, security_mailbox=MAILBOX).html
+    return compose_summary(Tally.of(several), security_mailbox=MAILBOX).html
 
 
 def test_it_goes_to_the_security_mailbox_alone() -> None:
-    message = compose_summary([LINE], security_mailbox=MAILBOX)
+    message = compose_summary(Tally.of([LINE]), security_mailbox=MAILBOX)
 
     assert (message.to, message.cc) == ((MAILBOX,), ())
 
@@ -29,7 +31,7 @@ def test_it_goes_to_the_security_mailbox_alone() -> None:
 def test_subject_has_the_number_and_what_is_urgent() -> None:
     several = [*lines(3), replace(LINE, state=State.FAILED), replace(LINE, state=State.AWAITING_APPROVAL)]
 
-    subject = compose_summary(several, security_mailbox=MAILBOX).subject
+    subject = compose_summary(Tally.of(several), security_mailbox=MAILBOX).subject
 
     assert subject == "[SUMMARY] 5 unconfirmed findings: 1 FAILED, 1 awaiting approval"
 

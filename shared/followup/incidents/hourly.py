@@ -1,0 +1,139 @@
+"""One incident an hour for all unconfirmed findings of a kind: anybody can make them up by the thousand.
+
+The first finding of an hour has it filed at once. A timer brings it up to date: how many there are by then, and
+which is the worst. It is closed when none of them is open any more. A finding that is confirmed meanwhile leaves it,
+and gets an incident of its own (`pending_steps.mailed_at_once`).
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from shared.domain.revocation import Revocation
+from shared.domain.summary_line import SummaryLine
+from shared.errors import SasquashError
+from shared.followup.briefing.group import brief_group
+from shared.followup.briefing.model import Briefing
+from shared.followup.incidents.sharepoint import Incidents
+from shared.persistence.hourly_groups import Group, HourlyGroups, Member
+from shared.persistence.store import Store
+
+_log = logging.getLogger(__name__)
+
+_NONE_OPEN = "none open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourlyIncidents:
+    """Files and updates these incidents.
+
+    `incidents` is called when there is something to write, after `warm_up`, which imports what it needs on a thread.
+    """
+
+    groups: HourlyGroups
+    incidents: Callable[[], Incidents]
+    warm_up: Callable[[], None]
+    store: Store
+
+    async def join(self, revocation: Revocation) -> str:
+        """Add a record to the incident of its kind; return the group's id. Idempotent. Raises SasquashError.
+
+        One that is in the incident of its kind already stays in it.
+        """
+        line, filed = SummaryLine.of(revocation), revocation.filed
+        if filed is not None and filed.shared and (filed.state, filed.reason) == (line.state, line.reason):
+            await self.groups.put(filed.item_id, line)
+            return filed.item_id
+        group, is_new = await self.groups.join(line)
+        if is_new:  # else the timer does
+            await self._try(group)
+        return group
+
+    async def refresh(self, revocation: Revocation) -> None:
+        """Have the incident show what the record says now, if it is in one. Raises SasquashError."""
+        filed = revocation.filed
+        if filed is not None and filed.shared:
+            await self.groups.put(filed.item_id, SummaryLine.of(revocation))
+
+    async def leave(self, revocation: Revocation) -> None:
+        """Take a record out of the incident that it shared. Idempotent. Raises SasquashError."""
+        filed = revocation.filed
+        if filed is not None and filed.shared:
+            await self.groups.leave(filed.item_id, revocation.fingerprint)
+
+    async def update(self) -> None:
+        """Bring every incident up to date. One that fails stops no other, and is tried again the next time.
+
+        Raises only where the groups can't be read.
+        """
+        for changed in await self.groups.changed():
+            if await self._try(changed.id):
+                await self.groups.settle(changed)
+
+    async def _try(self, group: str) -> bool:
+        """Bring an incident up to date; return whether it is."""
+        try:
+            return await self._update(group)
+        except SasquashError as error:
+            _log.warning(
+                "The incident of unconfirmed findings %s waits for the next pass (%s): %s",
+                group[:12],
+                error.code,
+                error,
+            )
+            return False
+
+    async def _update(self, group: str) -> bool:
+        held = await self.groups.begin_writing(group)
+        if held is None:
+            return False
+        try:
+            held = await self._written(held)
+        finally:
+            await self.groups.end_writing(held)
+        return True
+
+    async def _written(self, held: Group) -> Group:
+        """Write the incident, where it does not show all; return how it is now."""
+        members = await self.groups.members(held.id)
+        await asyncio.to_thread(self.warm_up)
+        incidents, shown = self.incidents(), _digest(members)
+        is_filed = held.item_id is not None and held.sink == incidents.name
+        if not members or (is_filed and held.shown == shown):
+            return held
+        briefing = await self._briefing(held.id, members)
+        if briefing is None or (not is_filed and briefing.state == "dismissed"):
+            return held  # all was settled before there was an incident
+        item_id = held.item_id
+        if item_id is None or not is_filed:
+            item_id = await incidents.file(briefing)
+        else:
+            await incidents.update(item_id, briefing)
+        return replace(held, item_id=item_id, sink=incidents.name, shown=shown)
+
+    async def _briefing(self, group: str, members: Sequence[Member]) -> Briefing | None:
+        lines = sorted((member.line for member in members if member.is_open), key=lambda line: line.rank)
+        worst = await self.store.revocations.read((lines or [members[0].line])[0].fingerprint)
+        if worst is None:
+            return None
+        return brief_group(
+            group,
+            still_open=lines,
+            total=len(members),
+            worst=worst,
+            kind=members[0].line,
+            now=self.store.clock(),
+        )
+
+
+def _digest(members: Sequence[Member]) -> str:
+    """Return a hash of what an incident shows. A finding that leaves others in it changes nothing.
+
+    So an incident that a person has closed is opened by a new finding, and not by one that is dealt with.
+    """
+    if not any(member.is_open for member in members):
+        return f"{_NONE_OPEN}: {len(members)}"
+    lines = sorted((member.line for member in members), key=lambda line: line.key)
+    return hashlib.sha256(repr(lines).encode(errors="surrogatepass")).hexdigest()
