@@ -42,6 +42,7 @@ vault = _matching(
 account_name = _matching(
     r"[a-z0-9]{3,24}", "must be the name of a storage account: 3 to 24 lower-case letters and digits"
 )
+rule_id = _matching(r"dcr-[0-9a-f]{32}", "must be the immutable id of a data collection rule: dcr- and 32 hex digits")
 word = _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "must have names of letters, digits and ._-")
 
 
@@ -134,6 +135,14 @@ def number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def retention(text: str) -> int:
+    """Days, 0 for never; at least a month, in which people still work with a record."""
+    days = number(0, 4000)(text)
+    if 0 < days < 30:
+        raise ValueError("must be 0, or a whole number from 30 to 4000")
+    return days
 
 
 @dataclass(frozen=True, slots=True)

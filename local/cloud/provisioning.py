@@ -9,7 +9,7 @@ from local.storage.service import Gate
 from local.tenant.model import INTAKE_ACCOUNT, STATE_ACCOUNT, Account, Cloud
 
 _RESOURCE_GROUP = "sasquash"
-TABLES = ("revocations", "accounts", "states", "digest", "readiness")
+TABLES = ("revocations", "accounts", "states", "digest", "readiness", "outbox")
 QUEUES = ("contain", "contain-poison", "follow-up", "follow-up-poison", "intake", "intake-poison")
 DEAD_LETTERS = "dead-letters"  # events that Event Grid could not deliver
 CONTAINERS = (DEAD_LETTERS,)
@@ -71,5 +71,6 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
             cloud.requests,
             cloud.telemetry,
             cloud.storage_log,
+            cloud.history,
         ):
             record.clear()

@@ -73,7 +73,7 @@ def mailed_at_once(revocation: Revocation) -> bool:
     The signature is verified, or Azure accepts it, or people ordered it, or Defender saw it in use; or it is a
     failure of Sasquash itself.
     """
-    failure = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED)
+    failure = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED, Reason.TAMPERED)
     ordered = revocation.finding.order is not None
     return revocation.key_name is not None or ordered or failure or confirmed(revocation)
 

@@ -12,6 +12,8 @@ from local.tenant.model.identity import Identity
 from local.tenant.model.names import (
     API_ID_URI,
     CONSOLE_CLIENT_ID,
+    HISTORY_RULE,
+    HISTORY_WORKSPACE,
     INTAKE_ACCOUNT,
     KEY_VAULT,
     LOCATION,
@@ -29,6 +31,7 @@ from local.tenant.model.registration import AZURE_CLI, Registration
 from local.tenant.model.storage import (
     AccessPolicy,
     Account,
+    CustomLogRow,
     DelegationKey,
     Share,
     SignedIdentifier,
@@ -41,6 +44,8 @@ __all__ = [
     "API_ID_URI",
     "AZURE_CLI",
     "CONSOLE_CLIENT_ID",
+    "HISTORY_RULE",
+    "HISTORY_WORKSPACE",
     "INTAKE_ACCOUNT",
     "KEY_VAULT",
     "LOCATION",
@@ -57,6 +62,7 @@ __all__ = [
     "Account",
     "ActivityEvent",
     "Cloud",
+    "CustomLogRow",
     "DelegationKey",
     "DenyAssignment",
     "Group",
