@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -89,7 +90,7 @@ async def test_old_record_leaves_the_hash_of_its_last_line_and_nothing_else(driv
     assert (left.line, left.sha256) == (head.line, head.sha256)
 
 
-async def test_removed_record_is_told_from_an_erased_one(driver: Driver, app: App) -> None:
+async def test_removed_record_is_no_erased_one(driver: Driver, app: App) -> None:
     record = await ended_long_ago(driver, app)
     await app.background.retention.run()
     await app.background.history_checks.run()
