@@ -19,6 +19,7 @@ from shared.domain.revocation import (
     HistoryHead,
     Liveness,
     LockedDown,
+    Notification,
     Plan,
     Revocation,
     Sighting,
@@ -41,6 +42,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "paths": ("Paths", KnownPaths),
     "liveness": ("Liveness", Liveness | None),
     "head": ("Head", HistoryHead | None),
+    "notifications": ("Notifications", tuple[Notification, ...]),
 }
 # What a snapshot goes without if it is too long, in this order. The history says what is lost.
 _EXPENDABLE = ("Usage", "Remains", "Sightings", "ClosedAlerts", "Liveness", "Policy", "Facts", "Paths", "Lockdown")
@@ -81,6 +83,7 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 paths=KnownPaths(),
                 liveness=None,
                 head=None,
+                notifications=(),
                 etag="",
                 written=None,
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from azure.data.tables import UpdateMode
 
 from local.monitor.logs_ingestion import COLUMNS
 from local.network.faults import Effect
@@ -26,7 +27,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.operations import history_check
 from shared.persistence import history_rows
 from shared.persistence.outbox import SETTLED
-from shared.persistence.revocation_entity import to_entity
+from shared.persistence.revocation_entity import _NO_FINDING, to_entity
 from tests.support.driver import Crashed, Driver, Lifetime, found
 from tests.support.leaks import account_sas
 
@@ -241,6 +242,50 @@ async def test_copy_that_cannot_be_read_leaves_the_history_unconfirmed(driver: D
     checked = await app.background.history_checks.of(record.fingerprint)
     assert checked.integrity is Integrity.UNCONFIRMED
     assert "Reading the copy of the history" in checked.said
+
+
+async def as_of_version_0_2(app: App, record: Revocation) -> None:
+    """Store a record and its lines as version 0.2 did: no head, no links, notifications within the record."""
+    table = app.fast_path.store.revocations._table
+    entity = await table.get_entity(record.fingerprint[:2], record.fingerprint)
+    entity["Record"] = msgspec.json.encode(
+        replace(record, finding=_NO_FINDING, head=None, etag="", written=None)
+    ).decode()
+    await table.upsert_entity(
+        {name: value for name, value in entity.items() if name not in ("Head", "Notifications")},
+        mode=UpdateMode.REPLACE,
+    )
+    for row in await rows_of(app, record):
+        line = msgspec.json.decode(row["Entry"])
+        del line["link"]
+        await table.upsert_entity(row | {"Entry": msgspec.json.encode(line).decode()})
+
+
+async def test_record_of_version_0_2_is_read_and_its_next_line_begins_a_chain(driver: Driver, app: App) -> None:
+    record = await decided(app)
+    await as_of_version_0_2(app, record)
+
+    stored = await driver.record(record.fingerprint)
+    assert (stored.head, stored.state) == (None, State.UNRESOLVED)
+    assert (await app.background.history_checks.of(record.fingerprint)).said.startswith("No line is chained")
+
+    await app.fast_path.store.revocations.save(stored, what="Later.")
+    await copied(app)
+    assert [entry.what for entry in await driver.history(record.fingerprint)][-1] == "Later."
+    assert lines_in_copy(driver, record) == [1]
+    assert await integrity(app, record) is Integrity.UNCONFIRMED
+
+
+async def test_record_that_version_0_2_wrote_meanwhile_is_unconfirmed(driver: Driver, app: App) -> None:
+    """During a deployment an instance of the version before may write a record, and drops its head."""
+    record = await decided(app)
+    await copied(app)
+    table = app.fast_path.store.revocations._table
+    await table.upsert_entity(to_entity(replace(record, head=None), record.received_at))
+    current = await driver.record(record.fingerprint)
+    await app.fast_path.store.revocations.save(current, what="Later.")
+    await copied(app)
+    assert await integrity(app, record) is Integrity.UNCONFIRMED
 
 
 # Attacks by who has the identity
