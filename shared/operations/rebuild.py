@@ -9,9 +9,10 @@ the plan that it was given for alone.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
+from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
@@ -22,7 +23,7 @@ from shared.domain.retention import prunable
 from shared.domain.revocation import HistoryHead, Revocation
 from shared.errors import SasquashError, TransientFailure
 from shared.persistence import history_rows
-from shared.persistence.history_rows import Copied, HistoryRows
+from shared.persistence.history_rows import Copied, HistoryRows, Pruned
 from shared.persistence.revocation_entity import from_snapshot, to_entity
 from shared.persistence.state_index import StateIndex
 
@@ -88,25 +89,34 @@ class Rebuild:
     async def _one(self, history: CopiedHistory, result: Rebuilt) -> None:
         name = history.fingerprint
         stored = await self._rows.stored(name)
-        if stored.record is not None or stored.pruned:
+        record = _record(history)
+        removed = record is not None and record.head is not None and record.head.chain in stored.pruned_chains
+        if stored.record is not None or removed:
             result.known += 1
             return
-        entries = _latest_chain(history.entries)
+        entries, earlier = _split(history.entries, record)
         judgment = _judged(name, entries)
-        record = _record(history, entries)
         if record is None or judgment.integrity is Integrity.BROKEN:
             _log.warning("Not rebuilt: %s: %s", name[:12], judgment.said if record else "it has no readable record.")
             result.unreadable.append(name)
             return
         now = self._clock()
         if self._retention_days and prunable(record, before=now - timedelta(days=self._retention_days), now=now):
+            earlier, entries = history.entries, ()
+        for left in _pruned(earlier, at=now, record=record):
+            await self._rows.save_pruned(name, left)
+        if not entries:
             result.past_retention += 1
-            return
-        await self._write(record, entries)
-        result.written += 1
+        elif await self._write(replace(record, head=_head(entries)), entries):
+            result.written += 1
+        else:
+            result.known += 1
 
-    async def _write(self, record: Revocation, entries: Sequence[HistoryEntry]) -> None:
-        """Write the lines, then the index, and the record last: it says that all of it is there."""
+    async def _write(self, record: Revocation, entries: Sequence[HistoryEntry]) -> bool:
+        """Write the lines, then the index, and the record last: it says that all of it is there.
+
+        Return False where somebody has written a record of the leak meanwhile, which stays.
+        """
         rows = _rows(record.fingerprint, entries)
         with translate_errors(f"Rebuilding record {record.fingerprint[:12]}"):
             for start in range(0, len(rows), _AT_ONCE):
@@ -118,13 +128,29 @@ class Rebuild:
             await self._rows.save_copied(record.fingerprint, copied)
         await self._index.note(record)
         with translate_errors(f"Rebuilding record {record.fingerprint[:12]}"):
-            await self._table.upsert_entity(to_entity(record, self._clock()), mode=UpdateMode.REPLACE)
+            try:
+                await self._table.create_entity(to_entity(record, self._clock()))
+            except ResourceExistsError:
+                return False
+        return True
 
 
-def _latest_chain(entries: Sequence[HistoryEntry]) -> tuple[HistoryEntry, ...]:
-    """Return the lines of the chain that began last: earlier ones are of records that retention removed."""
-    latest = max((entry.link.chain for entry in entries if entry.link is not None), default="")
-    return tuple(entry for entry in entries if entry.link is not None and entry.link.chain == latest)
+def _split(
+    entries: Sequence[HistoryEntry], record: Revocation | None
+) -> tuple[tuple[HistoryEntry, ...], tuple[HistoryEntry, ...]]:
+    """Return the lines of the record, and those of earlier records of the leak, which retention has removed.
+
+    A chain is named by the time at which it began. A record may have several: `history.py` says when.
+    """
+    first = f"{record.received_at.astimezone(UTC):%Y%m%dT%H%M%S%f}" if record is not None else ""
+    mine = tuple(entry for entry in entries if entry.link is not None and entry.link.chain >= first)
+    return mine, tuple(entry for entry in entries if entry not in mine)
+
+
+def _pruned(entries: Sequence[HistoryEntry], *, at: datetime, record: Revocation) -> tuple[Pruned, ...]:
+    """Return what is left of each chain of `entries`: without it, its lines in the copy seem to be erased."""
+    last = {entry.link.chain: entry.link for entry in entries if entry.link is not None}
+    return tuple(Pruned(at, link.chain, link.line, link.sha256, "", record.received_at) for link in last.values())
 
 
 def _judged(fingerprint: str, entries: Sequence[HistoryEntry]) -> Judgment:
@@ -138,20 +164,18 @@ def _head(entries: Sequence[HistoryEntry]) -> HistoryHead | None:
     return HistoryHead(link.chain, link.line, link.sha256, max(entry.at for entry in entries))
 
 
-def _record(history: CopiedHistory, entries: Sequence[HistoryEntry]) -> Revocation | None:
+def _record(history: CopiedHistory) -> Revocation | None:
     """Return the record that was copied with the last lines; None where the copy has none."""
-    if history.record is None:
+    link = history.entries[-1].link if history.entries else None
+    if history.record is None or link is None:
         return None
     try:
         record = from_snapshot(history.record)
     except msgspec.MsgspecError:
         return None
-    link = entries[-1].link if entries else None
-    if record.fingerprint != history.fingerprint or record.head is None or link is None:
+    if record.fingerprint != history.fingerprint or record.head is None or record.head.chain != link.chain:
         return None
-    if record.head.chain != link.chain:  # of a record that retention removed
-        return None
-    return replace(record, head=_head(entries), written=None)
+    return replace(record, written=None)
 
 
 def _rows(fingerprint: str, entries: Sequence[HistoryEntry]) -> list[dict[str, object]]:

@@ -172,6 +172,11 @@ class HistoryRows:
         """Note what a check found. Idempotent."""
         await self._upsert(f"{fingerprint}{_CHECKED}", "Checked", checked)
 
+    async def save_pruned(self, fingerprint: str, left: Pruned) -> None:
+        """Note what is left of a record that is gone. Idempotent."""
+        with translate_errors(f"Writing a row of record {fingerprint[:12]}"):
+            await self._table.upsert_entity(pruned_row(fingerprint, left), mode=UpdateMode.REPLACE)
+
     async def _upsert(self, key: str, column: str, value: Copied | Checked) -> None:
         entity = {"PartitionKey": partition_of(key), "RowKey": key, column: msgspec.json.encode(value).decode()}
         with translate_errors(f"Writing a row of record {key[:12]}"):

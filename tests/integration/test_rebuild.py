@@ -149,6 +149,28 @@ async def test_record_past_retention_is_left_out(driver: Driver, app: App) -> No
     result = await rebuild(app)
     assert result is not None
     assert (result.written, result.past_retention) == (0, 1)
+    await app.background.history_checks.run()
+    assert [one async for one in app.fast_path.store.revocations.ended_for(Reason.TAMPERED)] == []
+
+
+async def test_earlier_record_of_a_leak_that_was_removed_stays_removed(driver: Driver, app: App) -> None:
+    leak = await revoked(driver, app, await driver.account())
+    driver.clock.advance(hours=1)
+    await app.background.sweeper.run()
+    driver.clock.advance(days=500)
+    await copied(app)
+    await app.background.retention.run()
+    again, _ = await app.fast_path.store.revocations.claim(leak)
+    ended = again.end(Reason.NO_KEY_MATCHES, now=driver.clock(), detail="Nothing fits.")
+    await app.fast_path.store.revocations.save(ended, what="Ended.")
+    await copied(app)
+    lines = await driver.history(leak.fingerprint)
+    await gone(app)
+
+    await rebuild(app)
+
+    assert await driver.history(leak.fingerprint) == lines
+    assert (await app.background.history_checks.of(leak.fingerprint)).integrity is Integrity.INTACT
 
 
 async def test_record_with_a_lost_line_is_named(driver: Driver, app: App) -> None:
