@@ -26,6 +26,7 @@ _RUN = "history"
 _TIME = timedelta(minutes=4)  # of a run; the Functions host ends it after five
 _MOST = 5000  # records of a run
 _AT_ONCE = 100  # records that are compared with one query of the copy
+_READ_AGAIN = 2  # times
 _NAMED = 10  # records that the failure record names
 _LAST = "g"  # greater than any fingerprint
 _ARRIVED = timedelta(
@@ -83,7 +84,7 @@ class HistoryChecks:
     async def run(self) -> None:
         """Check the next records, and page people once about those that are newly broken.
 
-        Raises TransientFailure or Blocked where the records or the copy can't be read; the next run goes on there.
+        Raises TransientFailure or Blocked where the records can't be read; the next run goes on there.
         """
         until = self._store.clock() + _TIME
         after = await self._outbox.place(_RUN)
@@ -113,15 +114,23 @@ class HistoryChecks:
         return names
 
     async def _check_range(self, names: Sequence[str], *, after: str, through: str) -> list[_Found]:
-        copied: Mapping[str, tuple[CopiedLine, ...]] | None = None
-        if self._copy is not None:
-            copied = await self._copy.lines(after=after, through="f" * 64 if through == _LAST else through)
+        copied = await self._copied(after=after, through="f" * 64 if through == _LAST else through)
         found = []
         for name in sorted({*names, *(copied or ())}):
             newly = await self._check(name, None if copied is None else copied.get(name, ()))
             if newly is not None:
                 found.append(newly)
         return found
+
+    async def _copied(self, *, after: str, through: str) -> Mapping[str, tuple[CopiedLine, ...]] | None:
+        """Return what the copy has of a range; None where it can't be read: then the chains alone are checked."""
+        if self._copy is None:
+            return None
+        try:
+            return await self._copy.lines(after=after, through=through)
+        except SasquashError as error:
+            _log.warning("Histories are checked without their copy (%s): %s", error.code, error)
+            return None
 
     async def _check(self, name: str, copied: tuple[CopiedLine, ...] | None) -> _Found | None:
         """Check one record and note what was found; return it if it is newly broken, which is noted later."""
@@ -140,12 +149,12 @@ class HistoryChecks:
         return None
 
     async def _judged(self, name: str, copied: tuple[CopiedLine, ...] | None) -> tuple[Stored, Judgment]:
-        """Judge a history. One that seems broken is read once more: a long one is not read in one moment."""
-        stored = await self._rows.stored(name)
-        judgment = _judged(name, stored, copied)
-        if judgment.integrity is Integrity.BROKEN:
+        """Judge a history. One that seems broken is read again: one of many lines is not read in one moment."""
+        for attempt in range(_READ_AGAIN + 1):
             stored = await self._rows.stored(name)
             judgment = _judged(name, stored, copied)
+            if judgment.integrity is not Integrity.BROKEN or attempt == _READ_AGAIN:
+                break
         return stored, judgment
 
     async def _send_again(self, name: str, stored: Stored, copied: Iterable[CopiedLine]) -> None:

@@ -28,7 +28,7 @@ from shared.operations import history_check
 from shared.persistence import history_rows
 from shared.persistence.outbox import SETTLED
 from shared.persistence.revocation_entity import _NO_FINDING, to_entity
-from tests.support.driver import Crashed, Driver, Lifetime, found
+from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
 SEND = f"POST https://{HISTORY_HOST}/"
@@ -399,6 +399,24 @@ async def test_line_of_a_stranger_in_the_copy_is_found(driver: Driver, app: App)
 
 
 async def test_copy_has_no_verification_token(driver: Driver, app: App) -> None:
-    record = await decided(app)
+    account = await driver.account()
+    leak = found(account_sas(account.name, account.keys["key1"]))
+    await app.fast_path.ingest.receive(report(leak))
+    execution = (await driver.record(leak.fingerprint)).execution
+    assert execution is not None
+    assert execution.verification_tokens
+
     await copied(app)
-    assert all("sig=" not in str(row.columns) for row in driver.cloud.model.history), record.fingerprint[:12]
+
+    rows = [str(row.columns) for row in driver.cloud.model.history]
+    assert any(account.name in row for row in rows)
+    assert [row for row in rows if "sig=" in row or execution.verification_tokens[0].query in row] == []
+
+
+async def test_chains_are_checked_while_the_copy_cannot_be_read(driver: Driver, app: App) -> None:
+    record = await decided(app, more=1)
+    await rewrite(app, record, list(await driver.history(record.fingerprint))[:1])
+    driver.fault("api.loganalytics.io", Effect.STATUS, status=503, times=100)
+    await app.background.history_checks.run()
+    [failure] = [r async for r in app.fast_path.store.revocations.ended_for(Reason.TAMPERED)]
+    assert record.fingerprint[:12] in failure.detail

@@ -106,6 +106,15 @@ def test_changed_line_breaks_the_history_without_a_copy(entries: list[HistoryEnt
     assert judged(linked, head) is Integrity.BROKEN
 
 
+def test_changed_line_with_its_hash_computed_again_breaks_the_line_after_it() -> None:
+    linked, head = written([entry(), entry("Approved."), entry("Contained.")])
+    changed = replace(linked[1], what="Rejected.")
+    assert changed.link is not None
+    sha256 = hash_of(changed, fingerprint=FINGERPRINT)
+    linked[1] = replace(changed, link=replace(changed.link, sha256=sha256))
+    assert judged(linked, head) is Integrity.BROKEN
+
+
 @given(histories, st.data())
 def test_removed_line_breaks_the_history_without_a_copy(entries: list[HistoryEntry], data: st.DataObject) -> None:
     linked, head = written(entries)
