@@ -135,6 +135,26 @@ async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the b
     await sasquash().background.dormant_policies.recheck()
 
 
+@app.timer_trigger(arg_name="timer", schedule="45 * * * * *")
+async def copy_history(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Each minute: lines of the history that the copy in the workspace does not have yet."""
+    copier = sasquash().background.history_copier
+    if copier is not None:
+        await copier.run()
+
+
+@app.timer_trigger(arg_name="timer", schedule="10 52 2 * * *")
+async def check_history(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Once a day: whether histories were changed after they were written."""
+    await sasquash().background.history_checks.run()
+
+
+@app.timer_trigger(arg_name="timer", schedule="20 37 3 * * *")
+async def prune_records(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Once a day: remove records that ended long ago."""
+    await sasquash().background.retention.run()
+
+
 @app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
 async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Check each account once a day: what would prevent a revocation."""

@@ -24,7 +24,17 @@ from tests.support.leaks import account_sas
 from tests.support.samples import ENVIRONMENT
 
 _HOST = "bench.watched_host"
-_TIMERS = ("sweep", "send_digest", "collect_dead_letters", "look_again", "look_at_accounts", "drill")
+_TIMERS = (
+    "sweep",
+    "send_digest",
+    "collect_dead_letters",
+    "look_again",
+    "look_at_accounts",
+    "drill",
+    "copy_history",
+    "check_history",
+    "prune_records",
+)
 _EMPTY_APP = '''import azure.functions as func
 
 app = func.FunctionApp()

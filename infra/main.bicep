@@ -201,6 +201,25 @@ module intakeMonitoring 'modules/monitoring.bicep' = if (separateIntake) {
   }
 }
 
+// Records are kept this long, 0 for good. The default is that of docs/settings.md.
+var retentionDays = int(empty(settings.?SASQUASH_RETENTION_DAYS ?? '') ? '400' : settings.SASQUASH_RETENTION_DAYS!)
+
+module history 'modules/history.bicep' = {
+  scope: group
+  name: 'history'
+  params: {
+    environmentName: environmentName
+    location: location
+    tags: allTags
+    recordDays: retentionDays
+    writerId: responderId
+    writerPrincipalId: identities.outputs.responderPrincipalId
+  }
+  dependsOn: [
+    monitoring
+  ]
+}
+
 module network 'modules/network.bicep' = if (privateNetwork) {
   scope: group
   name: 'network'
@@ -407,6 +426,9 @@ var appSettings = union(
     SASQUASH_SECURITY_MAILBOX: securityMailbox
     SASQUASH_DRILL_ACCOUNT: withDrill ? drillName : ''
     SASQUASH_RULES: rules
+    SASQUASH_HISTORY_ENDPOINT: history.outputs.endpoint
+    SASQUASH_HISTORY_RULE: history.outputs.ruleId
+    SASQUASH_HISTORY_WORKSPACE: history.outputs.workspaceId
   }
 )
 

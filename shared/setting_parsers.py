@@ -45,6 +45,7 @@ account_name = _matching(
 management_group = _matching(
     r"[A-Za-z0-9_().-]{1,90}", "must be the id of a management group: letters, digits and _().-, at most 90"
 )
+rule_id = _matching(r"dcr-[0-9a-f]{32}", "must be the immutable id of a data collection rule: dcr- and 32 hex digits")
 word = _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "must have names of letters, digits and ._-")
 
 
@@ -137,6 +138,14 @@ def number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def retention(text: str) -> int:
+    """Days, 0 for never; at least a month, in which people still work with a record."""
+    days = number(0, 4000)(text)
+    if 0 < days < 30:
+        raise ValueError("must be 0, or a whole number from 30 to 4000")
+    return days
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ from shared.setting_parsers import (
     number,
     opaque,
     optional,
+    retention,
+    rule_id,
     secret,
     senders,
     switch,
@@ -56,6 +58,8 @@ _NEEDED = {
     IncidentSink.SENTINEL: ("sentinel_workspace",),
     IncidentSink.WEBHOOK: ("incident_webhook", "incident_webhook_secret"),
 }
+
+_OF_THE_COPY = ("history_endpoint", "history_rule", "history_workspace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +289,26 @@ class Settings:
         default="on",
     )
 
+    retention_days: int = _setting(
+        retention,
+        "Days after which a record that has ended, with nothing open, is removed with its history: 30 to 4000, or 0 "
+        "for never. A record whose leak can become valid again stays.",
+        default="400",
+    )
+    history_endpoint: str | None = _optional(
+        https,
+        "Endpoint of the data collection rule that takes the copy of the records' histories. Empty: no copy, and "
+        "every history is `unconfirmed`.",
+    )
+    history_rule: str | None = _optional(
+        rule_id,
+        "The immutable id of that rule (`dcr-…`).",
+    )
+    history_workspace: str | None = _optional(
+        guid,
+        "The id of the workspace that has the copy (a GUID).",
+    )
+
     drill_account: str | None = _optional(
         account_name,
         "Name of an empty storage account for the weekly drill. Empty: no drills.",
@@ -397,6 +421,11 @@ class Settings:
                 raise SettingsError(
                     f"{name} is missing: SASQUASH_INCIDENTS={read.incidents} requires it (see docs/incidents.md)."
                 )
+        absent = [declared()[attribute].name for attribute in _OF_THE_COPY if not getattr(read, attribute)]
+        if absent and len(absent) < len(_OF_THE_COPY):
+            raise SettingsError(
+                f"{absent[0]} is missing: the copy of the history requires it (see docs/settings.md)."
+            )
         return read
 
 

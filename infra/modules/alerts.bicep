@@ -80,6 +80,22 @@ var rules = [
     query: loadTextContent('../queries/not-ready.kql')
   }
   {
+    name: 'broken-history'
+    display: 'History of a record was changed'
+    description: 'A line was changed, removed or added after it was written. Treat the identity as compromised: docs/security.md.'
+    severity: 0
+    reach: 'P1D'
+    query: loadTextContent('../queries/broken-histories.kql')
+  }
+  {
+    name: 'late-copy'
+    display: 'History is not copied'
+    description: 'Lines of histories wait for hours. Until they are copied, nobody can tell whether they were changed: docs/operations.md.'
+    severity: 2
+    reach: 'PT1H'
+    query: loadTextContent('../queries/late-copies.kql')
+  }
+  {
     name: 'failed-drill'
     display: 'Drill failed'
     description: 'The leak on the drill account was not revoked and verified in time: docs/operations.md.'

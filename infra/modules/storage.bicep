@@ -39,6 +39,7 @@ var tables = [
   'states'
   'digest'
   'readiness'
+  'outbox'
 ]
 var queues = [
   'contain'
@@ -208,6 +209,35 @@ resource intakeRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: blobs
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
+  }
+}
+
+// Who writes to the records and to the queues.
+resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: tableService
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: queueService
   properties: {
     workspaceId: workspaceId
     logs: [

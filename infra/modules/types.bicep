@@ -70,6 +70,7 @@ type choices = {
   SASQUASH_OWNERS_OF_APPS: ('on' | 'off' | '')?
   SASQUASH_OWNER_TAGS: string?
   SASQUASH_RAW_EVENTS: ('on' | 'off' | '')?
+  SASQUASH_RETENTION_DAYS: string?
   SASQUASH_ROTATIONS_A_DAY: string?
   SASQUASH_RULES: string?
   SASQUASH_SECOND_PERSON: ('on' | 'off' | '')?

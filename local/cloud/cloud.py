@@ -41,7 +41,7 @@ from local.event_grid.storage_queue import StorageQueue
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
 from local.key_vault import service as key_vault
-from local.monitor import insights, log_analytics
+from local.monitor import insights, log_analytics, logs_ingestion
 from local.network import app_host, hostnames
 from local.network.certificates import Certificates
 from local.network.faults import Faults
@@ -247,6 +247,7 @@ class _Parts:
             ),
             hostnames.INCIDENTS_HOST: incident_receiver.app(self.cloud),
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
+            hostnames.HISTORY_HOST: logs_ingestion.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
             f"*.{hostnames.KEY_VAULT_SUFFIX}": key_vault.app(self.cloud, self.entra),

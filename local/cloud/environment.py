@@ -11,11 +11,13 @@ from pathlib import Path
 from local.entra import managed_identity
 from local.entra.service import Entra
 from local.monitor import insights
-from local.network.hostnames import APP_HOST, INSIGHTS_HOST
+from local.network.hostnames import APP_HOST, HISTORY_HOST, INSIGHTS_HOST
 from local.tenant.model import (
     API_ID_URI,
     AZURE_CLI,
     CONSOLE_CLIENT_ID,
+    HISTORY_RULE,
+    HISTORY_WORKSPACE,
     INTAKE_ACCOUNT,
     KEY_VAULT,
     MAIL_SENDER,
@@ -140,6 +142,9 @@ def app_settings(
             "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
             "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
             "SASQUASH_DESK": f"https://{APP_HOST}/api/desk",
+            "SASQUASH_HISTORY_ENDPOINT": f"https://{HISTORY_HOST}",
+            "SASQUASH_HISTORY_RULE": HISTORY_RULE,
+            "SASQUASH_HISTORY_WORKSPACE": HISTORY_WORKSPACE,
             "APPLICATIONINSIGHTS_CONNECTION_STRING": insights.connection_string(INSIGHTS_HOST),
         }
         | QUIET

@@ -11,7 +11,7 @@ from local.storage.service import Gate
 from local.tenant.model import INTAKE_ACCOUNT, STATE_ACCOUNT, Account, Cloud
 
 _RESOURCE_GROUP = "sasquash"
-TABLES = ("revocations", "accounts", "states", "digest", "readiness")
+TABLES = ("revocations", "accounts", "states", "digest", "readiness", "outbox")
 FINDINGS = "findings"  # where Event Grid delivers to in a private network
 QUEUES = (
     "contain",
@@ -97,5 +97,6 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
             cloud.requests,
             cloud.telemetry,
             cloud.storage_log,
+            cloud.history,
         ):
             record.clear()

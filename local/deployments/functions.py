@@ -32,11 +32,14 @@ def pure() -> dict[str, Any]:
         "format": _format,
         "greater": lambda a, b: a > b,
         "guid": lambda *parts: str(uuid.uuid5(_NAMESPACE, "-".join(map(str, parts)))),
+        "int": _int,
         "items": lambda value: [{"key": key, "value": value[key]} for key in sorted(value)],
         "indexof": lambda text, part: str(text).lower().find(str(part).lower()),
         "join": lambda items, delimiter: delimiter.join(items),
         "last": lambda items: items[-1] if items else "",
         "length": len,
+        "less": lambda a, b: a < b,
+        "lessorequals": lambda a, b: a <= b,
         "map": lambda items, function: [function(item) for item in items],
         "max": lambda *numbers: max(numbers),
         "not": lambda value: not value,
@@ -116,6 +119,15 @@ def _format(pattern: str, *values: Any) -> str:
     for i, value in enumerate(values):
         pattern = pattern.replace(f"{{{i}}}", str(value))
     return pattern.replace("{{", "{").replace("}}", "}")
+
+
+def _int(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise TemplateError(
+            f"The template function 'int' was passed a value that is no integer: '{value}'."
+        ) from None
 
 
 def _split(text: str, delimiter: str | list[str]) -> list[str]:

@@ -50,7 +50,9 @@ _KNOWN = frozenset(_NAMES) | {
     "microsoft.network/privateendpoints",
     "microsoft.network/privateendpoints/privatednszonegroups",
     "microsoft.network/virtualnetworks",
+    "microsoft.insights/datacollectionrules",
     "microsoft.operationalinsights/workspaces",
+    "microsoft.operationalinsights/workspaces/tables",
     f"{STORAGE}/blobservices",
     f"{STORAGE}/blobservices/containers",
     f"{STORAGE}/managementpolicies",
@@ -235,6 +237,14 @@ class Resources:
                 {"name": host, "sslState": "Disabled", "hostType": "Standard"},
                 {"name": scm, "sslState": "Disabled", "hostType": "Repository"},
             ]
+        elif kind == "microsoft.insights/datacollectionrules":
+            # azure-rest-api-specs, dataCollectionRules 2023-03-11: immutableId, and of kind Direct endpoints.
+            added["immutableId"] = f"dcr-{uuid.uuid5(uuid.NAMESPACE_URL, resource_id.lower()).hex}"
+            if body.get("kind") == "Direct":
+                host = f"{name.lower()}-5kyl.{location}-1.ingest.monitor.azure.com"
+                added["endpoints"] = {"logsIngestion": f"https://{host}"}
+        elif kind == "microsoft.operationalinsights/workspaces":
+            added["customerId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, resource_id.lower()))
         elif kind == "microsoft.insights/components":
             added["ConnectionString"] = f"InstrumentationKey={uuid.uuid5(uuid.NAMESPACE_URL, resource_id)}"
         elif kind == "microsoft.network/virtualnetworks":

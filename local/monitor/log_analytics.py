@@ -1,7 +1,8 @@
 """Log Analytics: answers the product's queries of storage logs, from the requests that were actually made.
 
-POST /v1{resource id}/query (learn.microsoft.com, "Azure Monitor Log Analytics API": resource-centric queries). Any
-other query is refused as a syntax error: this stand-in does not parse KQL.
+POST /v1{resource id}/query (learn.microsoft.com, "Azure Monitor Log Analytics API": resource-centric queries). Those
+of the workspace itself are in `history_queries`. Any other query is refused as a syntax error: this stand-in does not
+parse KQL.
 """
 
 import re
@@ -17,7 +18,8 @@ from starlette.routing import Route
 
 from local import json_text
 from local.entra.tokens import Entra, Forbidden, Unauthorized
-from local.tenant.model import Cloud, StorageLogLine
+from local.monitor import history_queries
+from local.tenant.model import HISTORY_WORKSPACE, Cloud, StorageLogLine
 
 AUDIENCE = "https://api.loganalytics.io"
 _RIGHTS = tuple(
@@ -60,13 +62,16 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
     """Return api.loganalytics.io for `cloud`."""
 
     async def query(request: Request) -> Response:
+        of_workspace = request.scope["path"] == f"/v1/workspaces/{HISTORY_WORKSPACE}/query"
         try:
-            for right in _RIGHTS:
+            for right in history_queries.RIGHTS if of_workspace else _RIGHTS:
                 entra.authorize(request, audiences=(AUDIENCE,), right=right)
         except Unauthorized as error:
             return _error(401, "AuthorizationRequiredError", str(error))
         except Forbidden as error:
             return _error(403, "InsufficientAccessError", f"The provided credentials lack access: {error.right}")
+        if of_workspace:
+            return await workspace(request)
         match = _RESOURCE.fullmatch(request.scope["path"])
         account = cloud.accounts.get(match[1].lower()) if match else None
         if account is None:
@@ -76,11 +81,22 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
         table = _answer(str(body.get("query")) if isinstance(body, dict) else "", lines)
         if table is None:
             return _error(400, "BadArgumentError", "The request had some invalid properties: a syntax error.")
-        columns, rows = table
-        described = [{"name": name, "type": kind} for name, kind in columns]
-        return JSONResponse({"tables": [{"name": "PrimaryResult", "columns": described, "rows": rows}]})
+        return _result(table)
+
+    async def workspace(request: Request) -> Response:
+        body = json_text.parse(await request.body())
+        found = history_queries.answer(cloud, str(body.get("query")) if isinstance(body, dict) else "")
+        if found is None:
+            return _error(400, "BadArgumentError", "The request had some invalid properties: a syntax error.")
+        return _result(found)
 
     return Starlette(routes=[Route("/{path:path}", query, methods=["POST"])])
+
+
+def _result(table: _Table) -> Response:
+    columns, rows = table
+    described = [{"name": name, "type": kind} for name, kind in columns]
+    return JSONResponse({"tables": [{"name": "PrimaryResult", "columns": described, "rows": rows}]})
 
 
 def _error(status: int, code: str, message: str) -> Response:

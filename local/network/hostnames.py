@@ -14,6 +14,7 @@ AZURE_DEVOPS_HOST = "advsec.dev.azure.com"
 APP_HOST = "func-sasquash.azurewebsites.net"  # the function app
 INCIDENTS_HOST = "incidents.contoso.com"  # a receiver of webhooks
 LOGS_HOST = "api.loganalytics.io"
+HISTORY_HOST = "dcr-sasquash-5kyl.westeurope-1.ingest.monitor.azure.com"  # of a data collection rule
 INSIGHTS_HOST = "westeurope-5.in.applicationinsights.azure.com"
 KEY_VAULT_SUFFIX = "vault.azure.net"
 APPS_SUFFIX = "azurewebsites.net"  # apps that were deployed
@@ -29,6 +30,7 @@ _EXACT = (
     GITHUB_HOST,
     AZURE_DEVOPS_HOST,
     INSIGHTS_HOST,
+    HISTORY_HOST,
 )
 _FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX, APPS_SUFFIX, PUBLISHING_SUFFIX)
 _EVENT_GRID_REGIONS = ("westeurope-1", "northeurope-1", "eastus-1", "westus2-1")

@@ -45,6 +45,9 @@ _RESPONDER_RIGHTS = frozenset(
         "Storage Blob Delegator@*",
         "EventGrid/events/send",
         "Monitoring Metrics Publisher@insights",
+        "Monitoring Metrics Publisher@history",  # on the data collection rule
+        "Sasquash History@workspace",
+        "Reader@SasquashHistory_CL",  # on the table
         "User.ReadBasic.All",
         "GroupMember.Read.All",
         "Application.Read.All",

@@ -73,6 +73,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         notifications=current.notifications,
         announced=current.announced,
         liveness=current.liveness or decided.liveness,
+        head=current.head,
         etag=current.etag,
         written=current.written,
     )

@@ -1,7 +1,8 @@
 """The Azure clouds that Sasquash runs in, and where their services are.
 
 Source: azure-core `azure.core.tools` / learn.microsoft.com, "Compare Azure Government and global Azure" and "Azure
-in China developer guide"; Graph's national cloud deployments page.
+in China developer guide"; Graph's national cloud deployments page; of `monitor`, the audience of the Logs Ingestion
+API, "Logs Ingestion API in Azure Monitor", "Request headers".
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class AzureCloud:
     graph: str
     authority: str
     logs: str
+    monitor: str
     key_vault_suffix: str
     storage_suffix: str
     token_issuers: tuple[str, ...]
@@ -44,6 +46,7 @@ CLOUDS = {
         graph="https://graph.microsoft.com",
         authority="login.microsoftonline.com",
         logs="https://api.loganalytics.io",
+        monitor="https://monitor.azure.com",
         key_vault_suffix="vault.azure.net",
         storage_suffix="core.windows.net",
         token_issuers=(
@@ -56,6 +59,7 @@ CLOUDS = {
         graph="https://graph.microsoft.us",
         authority="login.microsoftonline.us",
         logs="https://api.loganalytics.us",
+        monitor="https://monitor.azure.us",
         key_vault_suffix="vault.usgovcloudapi.net",
         storage_suffix="core.usgovcloudapi.net",
         token_issuers=(
@@ -68,6 +72,7 @@ CLOUDS = {
         graph="https://microsoftgraph.chinacloudapi.cn",
         authority="login.chinacloudapi.cn",
         logs="https://api.loganalytics.azure.cn",
+        monitor="https://monitor.azure.cn",
         key_vault_suffix="vault.azure.cn",
         storage_suffix="core.chinacloudapi.cn",
         token_issuers=(

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     UNREAD = "unread"  # the reported alert can't be read
     CRASHED = "crashed"  # an unexpected error occurred on each attempt
     STILL_ALIVE = "still_alive"  # the action ran, but the credential is still accepted
+    TAMPERED = "tampered"  # the histories of records were changed after they were written
 
 
 STATE_OF = {
@@ -81,6 +82,7 @@ STATE_OF = {
     Reason.UNREAD: State.FAILED,
     Reason.CRASHED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
+    Reason.TAMPERED: State.FAILED,
 }
 
 # What the path of a leak decides on: another path may have another result.
@@ -353,6 +355,19 @@ class ClosedAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryHead:
+    """The last line of a record's history (`history.py`): its chain, number and hash.
+
+    `at` is the time that the line is stored under: that of the line, or of an earlier one if clocks disagree.
+    """
+
+    chain: str
+    line: int
+    sha256: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Revocation:
     """One leak's record. Created by `of`, changed by `reach`, `end` and `replace`, stored by the ledger."""
 
@@ -395,6 +410,7 @@ class Revocation:
     usage: Usage | None = None  # None: not checked yet
     remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
     paths: KnownPaths = field(default_factory=KnownPaths)
+    head: HistoryHead | None = None  # None: its history is empty, or of version 0.2
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 

@@ -4,12 +4,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared.factories.connections import Connections, Process, import_for_people
-from shared.factories.fast_path import FastPath
+from shared.factories.fast_path import REVOCATIONS_TABLE, FastPath
 from shared.persistence.queues import PoisonQueues
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+    from shared.cloud.history_copy import HistoryCopy
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.incidents.hourly import HourlyIncidents
     from shared.followup.incidents.sharepoint import Incidents
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
     from shared.operations.dormant_policies import DormantPolicies
     from shared.operations.drill import Drill
     from shared.operations.failure_records import FailureRecords
+    from shared.operations.history_check import HistoryChecks
+    from shared.operations.history_copier import HistoryCopier
     from shared.operations.poison_messages import PoisonMessages
     from shared.operations.readiness import Readiness
+    from shared.operations.rebuild import Rebuild
+    from shared.operations.retention import Retention
     from shared.operations.sweeper import Sweeper
+    from shared.persistence.history_rows import HistoryRows
     from shared.persistence.readiness import ReadinessTable
 
 DIGEST_TABLE = "digest"
@@ -135,6 +141,76 @@ class Background:
         from shared.persistence.readiness import ReadinessTable
 
         return ReadinessTable(self._process.clients.tables.get_table_client(READINESS_TABLE))
+
+    @cached_property
+    def history_rows(self) -> "HistoryRows":
+        from shared.persistence.history_rows import HistoryRows
+
+        return HistoryRows(self._process.clients.tables.get_table_client(REVOCATIONS_TABLE))
+
+    @cached_property
+    def history_copy(self) -> "HistoryCopy | None":
+        """The copy of the histories, None where none is set up."""
+        from shared.cloud.history_copy import made
+
+        process = self._process
+        return made(process.settings, process.clients, process.transport, clock=process.clock)
+
+    @cached_property
+    def history_copier(self) -> "HistoryCopier | None":
+        from shared.operations.history_copier import HistoryCopier
+
+        copy, outbox = self.history_copy, self._fast_path.outbox
+        if copy is None:
+            return None
+        return HistoryCopier(self._fast_path.store, rows=self.history_rows, outbox=outbox, copy=copy)
+
+    @cached_property
+    def history_checks(self) -> "HistoryChecks":
+        from shared.operations.history_check import HistoryChecks
+
+        return HistoryChecks(
+            self._fast_path.store,
+            rows=self.history_rows,
+            outbox=self._fast_path.outbox,
+            copy=self.history_copy,
+            failures=self._failure_records,
+        )
+
+    @cached_property
+    def rebuild(self) -> "Rebuild | None":
+        """The rebuilding of the ledger, None where there is no copy to rebuild it from."""
+        from shared.operations.rebuild import Rebuild
+
+        process, copy = self._process, self.history_copy
+        if copy is None:
+            return None
+        return Rebuild(
+            process.clients.tables.get_table_client(REVOCATIONS_TABLE),
+            index=self._fast_path.state_index,
+            copy=copy,
+            retention_days=process.settings.retention_days,
+            clock=process.clock,
+        )
+
+    @cached_property
+    def retention(self) -> "Retention":
+        from shared.operations.retention import Retention
+        from shared.persistence.pruning import Pruning
+
+        fast_path, settings = self._fast_path, self._process.settings
+        table = self._process.clients.tables.get_table_client(REVOCATIONS_TABLE)
+        return Retention(
+            fast_path.store,
+            rows=self.history_rows,
+            index=fast_path.state_index,
+            outbox=fast_path.outbox,
+            pruning=Pruning(
+                table, index=fast_path.state_index, accounts=fast_path.store.accounts, outbox=fast_path.outbox
+            ),
+            days=settings.retention_days,
+            copies=settings.history_endpoint is not None,
+        )
 
     @cached_property
     def drill(self) -> "Drill":

@@ -20,6 +20,7 @@ from shared.domain.retired_keys import RetiredKeys
 from shared.factories.connections import Connections, Process
 from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
+from shared.persistence.outbox import Outbox
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
@@ -28,6 +29,7 @@ from shared.persistence.store import Store
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
 STATES_TABLE = "states"
+OUTBOX_TABLE = "outbox"
 
 
 class FastPath:
@@ -42,12 +44,22 @@ class FastPath:
         clock, new_id, clients = self._process.clock, self._process.new_id, self._process.clients
         table = clients.tables.get_table_client
         return Store(
-            revocations=Ledger(table(REVOCATIONS_TABLE), self.state_index, clock=clock, new_id=new_id),
+            revocations=Ledger(
+                table(REVOCATIONS_TABLE),
+                self.state_index,
+                clock=clock,
+                new_id=new_id,
+                outbox=self.outbox if self._process.settings.history_endpoint is not None else None,
+            ),
             accounts=AccountTable(table(ACCOUNTS_TABLE), clock=clock, new_id=new_id),
             queues=Queues(contain=clients.queue(CONTAIN_QUEUE), follow_up=clients.queue(FOLLOW_UP_QUEUE)),
             clock=clock,
             new_id=new_id,
         )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self._process.clients.tables.get_table_client(OUTBOX_TABLE), clock=self._process.clock)
 
     @cached_property
     def state_index(self) -> StateIndex:

@@ -40,7 +40,12 @@ class Http:
     def revocation_api(self) -> "Responder":
         from shared.api.revocations.routes import Responder
 
-        return Responder(self.revocations, self._access_tokens, clock=self._process.clock)
+        return Responder(
+            self.revocations,
+            self._access_tokens,
+            self._background.history_checks,
+            clock=self._process.clock,
+        )
 
     @cached_property
     def revocations(self) -> "RevocationService":

@@ -10,7 +10,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.store import Store
 
 _SOURCE = "sasquash"
-_REASONS = frozenset({Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED})
+_REASONS = frozenset({Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED, Reason.TAMPERED})
 
 
 def is_failure_record(record: Revocation) -> bool:

@@ -28,6 +28,7 @@ from azure.data.tables.aio import TableClient
 from shared.cloud.errors import translate_errors
 from shared.domain.finding import Finding
 from shared.domain.known_paths import split
+from shared.domain.revocation import Execution
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy
 
@@ -260,8 +261,14 @@ class AccountTable:
 
         The new key's hash names it: an instance that settles for a crashed one does not count a rotation twice.
         """
-        key = f"rotation~{rotation.new_sha256 or rotation.at.strftime('%Y%m%dT%H%M%S%f')}"
+        key = _rotation_key(rotation.new_sha256, rotation.at)
         await self._upsert({"PartitionKey": account, "RowKey": key, "Rotation": _text(rotation)})
+
+    async def forget_rotation(self, account: str, execution: Execution) -> None:
+        """Forget the rotation that an execution was. Idempotent."""
+        key = _rotation_key(execution.new_sha256, execution.at)
+        with translate_errors(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
+            await self._table.delete_entity(account, key)
 
     async def rows(self, partitions: Iterable[str]) -> AccountRows:
         """Return who waits for the account and how it was rotated lately."""
@@ -282,6 +289,10 @@ class AccountTable:
     async def _upsert(self, row: dict[str, str]) -> None:
         with translate_errors(f"Writing a row of account {row['PartitionKey']}"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+
+def _rotation_key(new_sha256: str, at: datetime) -> str:
+    return f"rotation~{new_sha256 or at.strftime('%Y%m%dT%H%M%S%f')}"
 
 
 def waiting_partition(finding: Finding) -> str:

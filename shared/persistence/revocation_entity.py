@@ -3,6 +3,7 @@
 What leaked, and what others can make long, has a column of its own, since a text column holds 32 K characters.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,10 @@ from shared.domain.revocation import (
     Approval,
     ClosedAlert,
     EvidenceCheck,
+    HistoryHead,
     Liveness,
     LockedDown,
+    Notification,
     Plan,
     Rejection,
     Revocation,
@@ -44,7 +47,11 @@ _APART: dict[str, tuple[str, Any]] = {
     "first_approval": ("FirstApproval", Approval | None),
     "rejections": ("Rejections", tuple[Rejection, ...]),
     "evidence_check": ("EvidenceCheck", EvidenceCheck | None),
+    "head": ("Head", HistoryHead | None),
+    "notifications": ("Notifications", tuple[Notification, ...]),
 }
+# What a snapshot goes without if it is too long, in this order. The history says what is lost.
+_EXPENDABLE = ("Usage", "Remains", "Sightings", "ClosedAlerts", "Liveness", "Policy", "Facts", "Paths", "Lockdown")
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
 
@@ -84,6 +91,8 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 first_approval=None,
                 rejections=(),
                 evidence_check=None,
+                head=None,
+                notifications=(),
                 etag="",
                 written=None,
             )
@@ -93,10 +102,40 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
 
 def from_entity(entity: TableEntity) -> Revocation:
     """Return the record that an entity holds."""
-    record = msgspec.json.decode(entity["Record"], type=Revocation)
+    record = _from_columns(entity)
+    return replace(record, etag=str(entity.metadata["etag"]), written=record.changes[-1])
+
+
+def _from_columns(columns: Mapping[str, str | bytes]) -> Revocation:
+    record = msgspec.json.decode(columns["Record"], type=Revocation)
     apart = {
-        name: msgspec.json.decode(entity[column], type=type_)
+        name: msgspec.json.decode(columns[column], type=type_)
         for name, (column, type_) in _APART.items()
-        if column in entity  # what an earlier version wrote has not every column
+        if column in columns  # what an earlier version wrote has not every column
     }
-    return replace(record, **apart, etag=str(entity.metadata["etag"]), written=record.changes[-1])
+    return replace(record, **apart)
+
+
+def snapshot(revocation: Revocation, *, longest: int) -> str:
+    """Return the record as one JSON text of at most `longest` bytes, without verification tokens and leases.
+
+    What does not fit is left out; the text is empty if even the leak and the decision do not fit.
+    """
+    execution = revocation.execution
+    bare = replace(
+        revocation, leases=(), execution=replace(execution, verification_tokens=()) if execution is not None else None
+    )
+    entity = to_entity(bare, bare.received_at)
+    names = ("Record", *(column for column, _ in _APART.values()))
+    columns = {name: msgspec.Raw(str(entity[name]).encode()) for name in names}
+    for name in (None, *_EXPENDABLE):
+        columns.pop(name or "", None)
+        text = msgspec.json.encode(columns)
+        if len(text) <= longest:
+            return text.decode()
+    return ""
+
+
+def from_snapshot(text: str) -> Revocation:
+    """Return the record that a snapshot holds. Raises msgspec.MsgspecError for any other text."""
+    return _from_columns(msgspec.json.decode(text, type=dict[str, msgspec.Raw]))

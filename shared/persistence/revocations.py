@@ -1,19 +1,18 @@
 """Revocations in Table Storage: one record a leak, guarded by its ETag, with an append-only history.
 
 Table `revocations`: partition = the fingerprint's first two characters, row = the fingerprint. A record's history
-stands in the same partition in rows of its own ("<fingerprint>~<time>~<id>") and is written in the same
-transaction as the change that it records (REST: "Performing entity group transactions"). The index is in a table of
-its own (`state_index`).
+stands in the same partition in rows of its own (`history_rows`), each of which is written in the same transaction as
+the change that it records (REST: "Performing entity group transactions"). The index is in a table of its own
+(`state_index`), and so is the outbox of lines to copy (`outbox`).
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     ResourceExistsError,
@@ -26,6 +25,7 @@ from azure.data.tables.aio import TableClient
 from shared.cloud.errors import from_azure, translate_errors
 from shared.domain import history_evidence
 from shared.domain.finding import Finding
+from shared.domain.history import HistoryEntry, chained
 from shared.domain.revocation import (
     STATE_OF,
     Change,
@@ -35,7 +35,8 @@ from shared.domain.revocation import (
 )
 from shared.domain.text import LONGEST, Foreign, clean
 from shared.errors import Conflict, SasquashError
-from shared.persistence import page_tokens
+from shared.persistence import history_rows, page_tokens
+from shared.persistence.outbox import Outbox
 from shared.persistence.revocation_entity import from_entity, partition_of, to_entity
 from shared.persistence.state_index import IndexRow, StateIndex
 
@@ -49,21 +50,6 @@ _ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one o
 type _Write = tuple[str, dict[str, object], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One line of a record's history: what happened, who did it, and the evidence.
-
-    `evidence` is English, or empty; by `correlation_id` Azure's own log knows the change.
-    """
-
-    at: datetime
-    who: str
-    state: State
-    what: str
-    evidence: str = ""
-    correlation_id: str | None = None
-
-
 class Ledger:
     """The only writer of revocations."""
 
@@ -74,9 +60,12 @@ class Ledger:
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        outbox: Outbox | None = None,
     ) -> None:
+        """`outbox` notes which lines are to be copied; None where no copy is set up."""
         self._table = table
         self._index = index
+        self._outbox = outbox
         self._clock = clock
         self._new_id = new_id
 
@@ -143,15 +132,7 @@ class Ledger:
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
         """Return the record's history, oldest first."""
-        query = "PartitionKey eq @partition and RowKey gt @first and RowKey lt @last"
-        values = {
-            "partition": partition_of(fingerprint),
-            "first": f"{fingerprint}~",
-            "last": f"{fingerprint}~~",
-        }
-        with translate_errors(f"Reading the history of {fingerprint[:12]}"):
-            rows = [row async for row in self._table.query_entities(query, parameters=values)]
-        return tuple(msgspec.json.decode(row["Entry"], type=HistoryEntry) for row in rows)
+        return await history_rows.read(self._table, fingerprint)
 
     async def page(
         self, *, state: State | None, account: str | None, limit: int, after: str | None
@@ -213,7 +194,7 @@ class Ledger:
             }
         )
         moved = revocation.written != revocation.changes[-1]
-        writes: list[_Write] = [(operation, to_entity(revocation, now), guard)]
+        lines: list[_Write] = []
         if what:
             entry = HistoryEntry(
                 now,
@@ -223,8 +204,16 @@ class Ledger:
                 clean(history_evidence.of(revocation), limit=LONGEST) if moved else "",
                 history_evidence.correlation_id(revocation) if moved else None,
             )
-            writes.append(("create", self._history_row(revocation.fingerprint, entry), {}))
-        answers = await (self._moved(revocation, writes) if moved else self._submitted(revocation, writes))
+            entry, head = chained(entry, revocation.head, fingerprint=revocation.fingerprint)
+            revocation = replace(revocation, head=head)
+            row = history_rows.row(revocation.fingerprint, entry, stored_at=head.at, new_id=self._new_id())
+            lines.append(("create", row, {}))
+        writes: list[_Write] = [(operation, to_entity(revocation, now), guard), *lines]
+        writing = self._moved(revocation, writes) if moved else self._submitted(revocation, writes)
+        if lines and self._outbox is not None and revocation.state is not State.RECEIVED:
+            answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
+        else:  # what is not decided yet is copied with its decision, and holds up no action
+            answers = await writing
         return replace(revocation, etag=answers[0]["etag"], written=revocation.changes[-1])
 
     async def _moved(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
@@ -268,13 +257,6 @@ class Ledger:
             except (ResourceExistsError, ResourceModifiedError):
                 raise Conflict(f"Record {name} was changed by another instance.") from None
         return answers
-
-    def _history_row(self, fingerprint: str, entry: HistoryEntry) -> dict[str, object]:
-        return {
-            "PartitionKey": partition_of(fingerprint),
-            "RowKey": f"{fingerprint}~{entry.at:%Y%m%dT%H%M%S%f}~{self._new_id()}",
-            "Entry": msgspec.json.encode(entry).decode(),
-        }
 
 
 def _is_conflict(error: TableTransactionError) -> bool:

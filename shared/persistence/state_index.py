@@ -136,6 +136,22 @@ class StateIndex:
         async for row in self._query(query, {"state": state.value, **names}):
             yield IndexRow(state, row["RowKey"])
 
+    async def in_state_before(self, state: State, before: datetime) -> AsyncIterator[IndexRow]:
+        """Yield the rows of records that reached a state before that time, the latest first."""
+        first = f"{(_END_OF_TIME - before) // timedelta(microseconds=1):020}"
+        query = "PartitionKey eq @state and RowKey gt @first"
+        async for row in self._query(query, {"state": state.value, "first": first}):
+            yield IndexRow(state, row["RowKey"])
+
+    async def is_open(self, fingerprint: str) -> bool:
+        """Whether the sweep still checks a record."""
+        with translate_errors("Reading the index of the records"):
+            try:
+                await self._table.get_entity(_OPEN, fingerprint)
+            except ResourceNotFoundError:
+                return False
+        return True
+
     async def due(self) -> AsyncIterator[OpenRow]:
         """Yield the records that the sweep checks now."""
         query = "PartitionKey eq @open and DueAt le @now"

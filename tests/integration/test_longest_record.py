@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from shared.actions.registry import ACTION_SPECS, Actions
+from shared.cloud.history_copy import LONGEST
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
@@ -42,6 +43,7 @@ from shared.domain.revocation import (
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import RichText
 from shared.domain.usage import Client, Touched, Usage
+from shared.persistence.revocation_entity import from_snapshot, snapshot
 from shared.sas import Service
 from tests.support import samples
 from tests.support.driver import Driver
@@ -185,3 +187,19 @@ async def test_longest_record_is_saved_and_read_back(driver: Driver, action: Act
     assert empty == []
     saved = await app.fast_path.store.revocations.save(record, what="All that there is to tell.")
     assert await app.fast_path.store.revocations.read(finding.fingerprint) == saved
+
+
+@pytest.mark.parametrize("action", list(ActionKind))
+async def test_longest_record_has_a_snapshot_that_fits_into_a_field_of_the_copy(
+    driver: Driver, action: ActionKind
+) -> None:
+    """ "Azure Monitor service limits", Logs Ingestion API: fields longer than 64 KB are cut, which would end it."""
+    record = longest(driver.app().fast_path.actions, action, samples.revocation())
+
+    text = snapshot(record, longest=LONGEST)
+
+    assert 0 < len(text.encode()) <= LONGEST < 64 * 1024
+    kept = from_snapshot(text)
+    assert (kept.finding, kept.plan, kept.state) == (record.finding, record.plan, record.state)
+    assert kept.execution == replace(record.execution, verification_tokens=())  # type: ignore[type-var]
+    assert kept.usage is None  # what is left out first

@@ -145,6 +145,14 @@ async def readiness(driver: Driver) -> None:
     await driver.app().background.readiness.run()
 
 
+async def history(driver: Driver) -> None:
+    """Lines of histories, copied to the workspace and compared with the copy."""
+    background = driver.app().background
+    assert background.history_copier is not None
+    await background.history_copier.run()
+    await background.history_checks.run()
+
+
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     key_of_an_account,
     usage,
@@ -157,6 +165,7 @@ WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     key_distribution,
     what_the_platform_gave_up_on,
     readiness,
+    history,
 )
 
 

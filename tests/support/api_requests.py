@@ -10,9 +10,10 @@ from shared.api.revocations.requests import OrderRequest, Page, PageQuery, Repor
 from shared.domain import finding
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
+from shared.domain.history import HistoryEntry, Integrity, chained
 from shared.domain.revocation import Approval, Reason, Revocation, State
 from shared.errors import InvalidRequest, NoSuchRecord, NotPermitted, SasquashError, WrongState
-from shared.persistence.revocations import HistoryEntry
+from shared.persistence.history_rows import Checked
 from tests.support import samples
 from tests.support.entra import token
 from tests.support.samples import NOW
@@ -127,7 +128,8 @@ class MemoryRevocations:
     async def read(self, fingerprint: str) -> tuple[Revocation, tuple[HistoryEntry, ...]]:
         self._note(fingerprint, None)
         record = self._known(fingerprint)
-        return record, (HistoryEntry(NOW, "sasquash", State.RECEIVED, "Reported by github."),)
+        line = HistoryEntry(NOW, "sasquash", State.RECEIVED, "Reported by github.")
+        return record, (chained(line, None, fingerprint=fingerprint)[0],)
 
     async def page(self, query: PageQuery) -> Page:
         self._note(query, None)
@@ -154,6 +156,20 @@ class MemoryRevocations:
     def _keep(self, record: Revocation) -> Revocation:
         self.records[record.fingerprint] = record
         return record
+
+
+class MemoryChecks:
+    """The checks of histories: each record has been checked, and its history is intact."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def latest(self, fingerprint: str) -> Checked | None:
+        return Checked(NOW, Integrity.UNCONFIRMED, "The chain is whole.")
+
+    async def of(self, fingerprint: str) -> Checked:
+        self.asked.append(fingerprint)
+        return Checked(NOW, Integrity.INTACT, "All 1 lines are chained, and the copy has each of them.")
 
 
 def awaiting(found: Finding | None = None) -> Revocation:

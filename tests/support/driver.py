@@ -30,11 +30,11 @@ from shared.cloud.clients import Transport
 from shared.cloud.graph import Graph
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.history import HistoryEntry
 from shared.domain.revocation import Revocation, State
 from shared.persistence import queues
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
-from shared.persistence.revocations import HistoryEntry
 from shared.settings import Settings
 from tests.support.samples import WITHOUT_TRACES
 

@@ -122,7 +122,7 @@ _OURS = (
         "StepLease.step",
         "VerificationToken.query",
     ),
-    *("VerificationToken.url", "Approval.digest"),
+    *("VerificationToken.url", "Approval.digest", "HistoryHead.chain", "HistoryHead.sha256"),
 )
 ORIGINS: Mapping[str, Origin] = {
     **dict.fromkeys(_FOREIGN, Origin.FOREIGN),

@@ -25,7 +25,7 @@ from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, OtherSubscriptions
 from tests.support import samples
-from tests.support.api_requests import MemoryRevocations
+from tests.support.api_requests import MemoryChecks, MemoryRevocations
 from tests.support.entra import access_tokens
 from tests.support.intake import Place
 from tests.support.samples import ENVIRONMENT, NOW
@@ -72,7 +72,7 @@ class App:
 
     def __init__(self, revocations: MemoryRevocations, ledger: Ledger | None = None) -> None:
         self.http = SimpleNamespace(
-            revocation_api=Responder(revocations, access_tokens(), clock=lambda: NOW),  # type: ignore[arg-type]
+            revocation_api=Responder(revocations, access_tokens(), MemoryChecks(), clock=lambda: NOW),  # type: ignore[arg-type]
             intake=Place().intake(),
             console=ConsoleFiles(samples.settings()),
             readiness_api=ReadinessApi(Readings(), access_tokens()),  # type: ignore[arg-type]

@@ -5,12 +5,14 @@ import re
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
 from local.deployments.resources import Resources
 from local.deployments.templates import Place
 from local.deployments.templates import deploy as arm_deploy
+from shared.cloud.history_copy import STREAM, TABLE, Row
 from shared.domain.readiness import of_logs
 from shared.factories import background, fast_path
 from shared.persistence.queues import CONTAIN_QUEUE, FINDINGS_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
@@ -119,6 +121,52 @@ def test_account_logs_contain_what_the_daily_check_requires(deploy: Deploy) -> N
         assert not of_logs({Service.BLOB: {log["category"] for log in logs if log["enabled"]}})
 
 
+# The copy of the histories
+
+
+@pytest.mark.parametrize(
+    ("days", "kept"), [("", 730), ("30", 730), ("700", 730), ("701", 4383), ("4000", 4383), ("0", 4383)]
+)
+def test_copy_is_kept_at_least_as_long_as_records(deploy: Deploy, days: str, kept: int) -> None:
+    """Microsoft.OperationalInsights/workspaces/tables: 730 days are the longest for queries, 4383 in all."""
+    snapshot = deploy(settings={"SASQUASH_RETENTION_DAYS": days})
+    table = snapshot.one("Microsoft.OperationalInsights/workspaces/tables")["properties"]
+
+    assert (table["retentionInDays"], table["totalRetentionInDays"]) == (730, kept)
+    assert kept >= (int(days or 400) or 4383)
+
+
+def test_copy_has_the_columns_that_the_code_sends(deploy: Deploy) -> None:
+    snapshot = deploy()
+    kinds = {str: "string", int: "long"}
+    sent = {field.name: kinds[field.type] for field in msgspec.structs.fields(Row)} | {"At": "datetime"}
+    table = snapshot.one("Microsoft.OperationalInsights/workspaces/tables")
+    rule = snapshot.one("Microsoft.Insights/dataCollectionRules")
+    declared = rule["properties"]["streamDeclarations"][STREAM]["columns"]
+
+    assert {each["name"]: each["type"] for each in declared} == sent
+    assert table["name"].endswith(f"/{TABLE}")
+    columns = {each["name"]: each["type"] for each in table["properties"]["schema"]["columns"]}
+    assert columns == sent | {"TimeGenerated": "datetime"}
+    assert rule["kind"] == "Direct"
+
+
+def test_only_the_responder_may_add_to_the_copy(deploy: Deploy) -> None:
+    snapshot = deploy()
+    of_rule = [role for scope, role in snapshot.assignments("responder") if "/dataCollectionRules/" in scope]
+
+    assert [role.rpartition("/")[2] for role in of_rule] == [METRICS_PUBLISHER]
+    assert [scope for scope, _ in snapshot.assignments("intake") if "/dataCollectionRules/" in scope] == []
+    assert [scope for scope, _ in snapshot.assignments("intake") if "/workspaces/" in scope] == []
+
+
+def test_writes_to_own_tables_and_queues_are_logged(deploy: Deploy) -> None:
+    logged = {each["id"] for each in deploy().of_type("Microsoft.Insights/diagnosticSettings", name="to-workspace")}
+
+    for service in ("blobServices", "tableServices", "queueServices"):
+        assert any(f"/{service}/default" in each for each in logged)
+
+
 # Rights
 
 
@@ -145,8 +193,9 @@ def test_identity_has_the_roles_of_what_the_mode_permits(
 def test_each_monitored_subscription_gets_the_rights_and_the_app_its_id(deploy: Deploy) -> None:
     snapshot = deploy(subscriptionIds=f"{SUBSCRIPTION}, {OTHER_SUBSCRIPTION}")
     custom = snapshot.of_type("Microsoft.Authorization/roleDefinitions")
+    of_subscriptions = [each for each in custom if "/resourceGroups/" not in each["id"]]
 
-    assert len(custom) == 2 * len([role for role in roles() if role["granted"] != "managementGroup"])
+    assert len(of_subscriptions) == 2 * len([role for role in roles() if role["granted"] != "managementGroup"])
     assert snapshot.app_settings()["SASQUASH_SUBSCRIPTIONS"] == f"{SUBSCRIPTION},{OTHER_SUBSCRIPTION}"
 
 

@@ -80,11 +80,13 @@ def test_code_accepts_the_settings_of_infra(deploy: Deploy) -> None:
     chosen = {"SASQUASH_AT_DEADLINE": "revoke"}  # and nothing of mail and incidents, which have defaults
     known = {"clientId": "2a7f4bcd-f2a2-490b-8319-f17620580873", "endpoint": "https://egt.azure.net/api/events"}
     known |= {"ServiceUri": "https://stsq.core.windows.net/", "defaultHostName": "https://func.azurewebsites.net"}
-    known |= {"ConnectionString": ""}
+    known |= {"ConnectionString": "", "immutableId": f"dcr-{'0' * 32}", "customerId": SUBSCRIPTION}
+    known |= {"logsIngestion": "https://dcr-5kyl.westeurope-1.ingest.monitor.azure.com"}
 
     def resolved(name: str, value: str) -> str:
         """What a deployment would put in place of an expression."""
-        return next(text for end, text in known.items() if end in value or end in name) if "[" in value else value
+        found = [end for end in known if end in value or end in name]
+        return known[max(found, key=len)] if "[" in value else value
 
     given = deploy(settings=chosen).app_settings()
     read = Settings.read({name: resolved(name, value) for name, value in given.items()})

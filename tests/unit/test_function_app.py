@@ -88,6 +88,9 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
             ("send_digest", "45 * * * * *"),
             ("collect_dead_letters", "30 */5 * * * *"),
             ("look_again", "0 23 4 * * *"),
+            ("copy_history", "45 * * * * *"),
+            ("check_history", "10 52 2 * * *"),
+            ("prune_records", "20 37 3 * * *"),
             ("look_at_accounts", "50 41 * * * *"),
             ("drill", "40 */15 * * * *"),
         )

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.revocations import rendering
+from shared.domain.history import HistoryEntry
 from shared.domain.message import Message
 from shared.domain.revocation import STATE_OF, Reason, Revocation, State
 from shared.domain.summary_line import SummaryLine
@@ -28,7 +29,6 @@ from shared.followup.incidents.defender import DefenderIncidents
 from shared.followup.mail.compose import compose
 from shared.followup.mail.summary import compose_summary
 from shared.followup.mail.tally import Tally
-from shared.persistence.revocations import HistoryEntry
 from tests.support.briefings import SECURITY
 from tests.support.foreign_text import (
     ATTACKS,

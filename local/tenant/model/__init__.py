@@ -12,6 +12,8 @@ from local.tenant.model.identity import Identity
 from local.tenant.model.names import (
     API_ID_URI,
     CONSOLE_CLIENT_ID,
+    HISTORY_RULE,
+    HISTORY_WORKSPACE,
     INTAKE_ACCOUNT,
     KEY_VAULT,
     LOCATION,
@@ -30,6 +32,7 @@ from local.tenant.model.registration import AZURE_CLI, GRAPH_POWERSHELL, Registr
 from local.tenant.model.storage import (
     AccessPolicy,
     Account,
+    CustomLogRow,
     DelegationKey,
     Share,
     SignedIdentifier,
@@ -43,6 +46,8 @@ __all__ = [
     "AZURE_CLI",
     "CONSOLE_CLIENT_ID",
     "GRAPH_POWERSHELL",
+    "HISTORY_RULE",
+    "HISTORY_WORKSPACE",
     "INTAKE_ACCOUNT",
     "KEY_VAULT",
     "LOCATION",
@@ -60,6 +65,7 @@ __all__ = [
     "Account",
     "ActivityEvent",
     "Cloud",
+    "CustomLogRow",
     "DelegationKey",
     "DenyAssignment",
     "Group",

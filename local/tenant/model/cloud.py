@@ -12,7 +12,7 @@ from local.tenant.model.graph import Group, Incident, Mail, User
 from local.tenant.model.identity import Identity
 from local.tenant.model.names import CONSOLE_CLIENT_ID, KEY_VAULT
 from local.tenant.model.registration import Registration, sasquash
-from local.tenant.model.storage import Account, StorageLogLine, Tables
+from local.tenant.model.storage import Account, CustomLogRow, StorageLogLine, Tables
 from local.tenant.model.vault import Vault
 from local.tenant.senders import Alerts, Senders
 
@@ -57,6 +57,8 @@ class Cloud:
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
     storage_log: list[StorageLogLine] = field(default_factory=list)  # of accounts with diagnostic settings
+    history: list[CustomLogRow] = field(default_factory=list)  # table SasquashHistory_CL of the workspace
+    history_delay: float = 0.0  # seconds from the acceptance of a row until it can be queried (minutes in Azure)
     telemetry: list[dict[str, Any]] = field(default_factory=list)  # requests and dependencies as they were tracked
     alerts: Alerts = field(default_factory=Alerts)  # alerts of scanners and of Defender
     senders: Senders = field(default_factory=Senders)

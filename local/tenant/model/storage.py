@@ -140,6 +140,14 @@ class StorageLogLine:
     response_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class CustomLogRow:
+    """A row of a custom table of the workspace, and from when it can be queried."""
+
+    visible_from: datetime
+    columns: dict[str, Any]
+
+
 class Tables(Protocol):
     """Tables and containers of the data plane, for ARM. Names of tables are matched in any case."""
 

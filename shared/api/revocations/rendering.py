@@ -11,9 +11,10 @@ from shared.api.revocations import responses
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.decision.people import quorum_of, rejecters
 from shared.domain.finding import Finding
+from shared.domain.history import HistoryEntry
 from shared.domain.revocation import Execution, LockedDown, Revocation, State
 from shared.domain.text import clean
-from shared.persistence.revocations import HistoryEntry
+from shared.persistence.history_rows import Checked
 from shared.sas import Credential, assess
 
 type Json = dict[str, Any]
@@ -32,9 +33,13 @@ def summary(revocation: Revocation, *, now: datetime) -> responses.Summary:
 
 
 def whole(
-    revocation: Revocation, *, now: datetime, history: Sequence[HistoryEntry] | None = None
+    revocation: Revocation,
+    *,
+    now: datetime,
+    history: Sequence[HistoryEntry] | None = None,
+    check: Checked | None = None,
 ) -> responses.Revocation:
-    """Return a record in full; with its history, oldest first, where one is given."""
+    """Return a record in full; with its history, oldest first, and the check of it, where one is given."""
     finding, account, execution = revocation.finding, revocation.account, revocation.execution
     waits = revocation.state is State.AWAITING_APPROVAL
     fields = _summary(revocation, now=now) | {name: getattr(revocation, name) for name in _SAME}
@@ -61,7 +66,7 @@ def whole(
         "incident": revocation.filed,
     }
     if history is not None:
-        fields["history"] = history
+        fields |= {"history": history, "history_check": check}
     return msgspec.convert(fields, responses.Revocation, from_attributes=True)
 
 

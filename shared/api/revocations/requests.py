@@ -104,6 +104,13 @@ class PageQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadQuery:
+    """How to read one record. `verify`: check its history now."""
+
+    verify: _Switch = False
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some records; `next` is None on the last page."""
 
@@ -137,8 +144,25 @@ def read_reason(body: Mapping[str, Any]) -> str:
     return _checked(body, ReasonRequest).reason
 
 
+def read_read_query(url: str) -> ReadQuery:
+    """Return how the query of `url` asks for a record. Raises InvalidRequest."""
+    given = _parameters(url)
+    if given.get("verify") in ("true", "false"):
+        given["verify"] = given["verify"] == "true"
+    return _checked(given, ReadQuery)
+
+
 def read_page_query(url: str) -> PageQuery:
-    """Return the page that the query of `url` describes. Raises InvalidRequest.
+    """Return the page that the query of `url` describes. Raises InvalidRequest."""
+    given = _parameters(url)
+    limit = given.get("limit", "")
+    if re.fullmatch(r"[1-9][0-9]{0,2}", limit):
+        given["limit"] = int(limit)
+    return _checked(given, PageQuery)
+
+
+def _parameters(url: str) -> dict[str, Any]:
+    """Return the parameters of a query. Raises InvalidRequest for one that occurs twice.
 
     The host's own parameters can't be used: they lack empty values, and join repeated ones with commas.
     """
@@ -146,10 +170,7 @@ def read_page_query(url: str) -> PageQuery:
     given: dict[str, Any] = dict(pairs)
     if len(given) != len(pairs):
         raise InvalidRequest("The query has a duplicate parameter.")
-    limit = given.get("limit", "")
-    if re.fullmatch(r"[1-9][0-9]{0,2}", limit):
-        given["limit"] = int(limit)
-    return _checked(given, PageQuery)
+    return given
 
 
 def read_id(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.alert import AlertSource
+from shared.domain.history import Integrity
 from shared.domain.revocation import AtDeadline, EvidenceOutcome, KeyDistributionOutcome, Outcome, Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Kind, Service, Severity
@@ -307,6 +308,15 @@ class Notification(Struct, frozen=True):
     reason: Reason | None
 
 
+class Link(Struct, frozen=True):
+    """The place of a line in the chain of a history (docs/security.md has the canonical form that is hashed)."""
+
+    chain: str
+    line: Annotated[int, Meta(ge=1)]
+    previous: Annotated[str, Meta(description="The hash of the line before; empty for the first one.")]
+    sha256: Annotated[str, Meta(description="The hash of this line.")]
+
+
 class HistoryEntry(Struct, frozen=True):
     """One event in the history of a record."""
 
@@ -316,6 +326,21 @@ class HistoryEntry(Struct, frozen=True):
     what: str
     evidence: Annotated[str, Meta(description="The reasons of a change of state; else empty.")]
     correlation_id: Annotated[str | None, Meta(description="The change's id in Azure's activity log.")]
+    link: Annotated[Link | None, Meta(description="Null in lines of version 0.2.")]
+
+
+class HistoryCheck(Struct, frozen=True):
+    """Whether a history was changed after it was written."""
+
+    at: Time
+    integrity: Annotated[
+        Integrity,
+        Meta(
+            description="`intact` every line is chained and in the copy · `broken` a line was changed, removed or "
+            "added · `unconfirmed` nothing is wrong, but not every line could be compared"
+        ),
+    ]
+    said: str
 
 
 class Summary(Struct, frozen=True):
@@ -406,6 +431,10 @@ class Revocation(Summary, frozen=True, kw_only=True):
     history: Annotated[
         tuple[HistoryEntry, ...] | UnsetType,
         Meta(description="Oldest first. Only where a single record is read."),
+    ] = UNSET
+    history_check: Annotated[
+        HistoryCheck | UnsetType | None,
+        Meta(description="The last check of the history; null before the first. Only where a single record is read."),
     ] = UNSET
 
 

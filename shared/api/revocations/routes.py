@@ -18,6 +18,7 @@ from shared.api.revocations.responses import Page, Revocations
 from shared.api.revocations.service import RevocationService
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation, State
+from shared.operations.history_check import HistoryChecks
 from shared.sources import json_body
 
 _ANYONE = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
@@ -39,6 +40,7 @@ class Responder:
 
     revocations: RevocationService
     tokens: AccessTokens
+    checks: HistoryChecks
     clock: Callable[[], datetime]
 
     @requires(_RESPONDERS)
@@ -69,9 +71,11 @@ class Responder:
 
     @requires(_ANYONE)
     async def read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        """GET /api/revocations/{id}."""
-        record, history = await self.revocations.read(_id(request))
-        return as_json(rendering.whole(record, now=self.clock(), history=history))
+        """GET /api/revocations/{id}: with the last check of its history, or with one that is made now."""
+        fingerprint, asked = _id(request), requests.read_read_query(request.url)
+        record, history = await self.revocations.read(fingerprint)
+        checked = await (self.checks.of(fingerprint) if asked.verify else self.checks.latest(fingerprint))
+        return as_json(rendering.whole(record, now=self.clock(), history=history, check=checked))
 
     @requires(_APPROVERS)
     async def approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:

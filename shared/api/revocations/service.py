@@ -23,11 +23,11 @@ from shared.domain import transitions
 from shared.domain.account import AccountFacts
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order, Reported
+from shared.domain.history import HistoryEntry
 from shared.domain.revocation import Approval, LockedDown, Reason, Rejection, Revocation, State
 from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
 from shared.persistence.queues import SAFETY_NET, Message
-from shared.persistence.revocations import HistoryEntry
 from shared.persistence.store import Store
 from shared.redaction import redact
 

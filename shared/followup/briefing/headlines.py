@@ -229,6 +229,12 @@ _EXCEPTIONS: Mapping[tuple[str, str | None], StateText] = MappingProxyType(
             "{reported} Sasquash failed with an unexpected error each time it processed it. Treat the credential as "
             "active. Review it now.",
         ),
+        ("failed", "tampered"): StateText(
+            "HISTORY CHANGED: Sasquash may be compromised",
+            Tone.LIVE,
+            "The history of records was changed after it was written. Somebody has written to Sasquash's tables as "
+            "its identity, or with its rights. Treat that identity as compromised; docs/security.md says what to do.",
+        ),
         ("unresolved", "malformed"): StateText(
             "UNRESOLVED, review required",
             Tone.LIVE,
@@ -263,6 +269,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "crashed": "An unexpected error occurred each time it was processed.",
         "lockdown_undone": "The lockdown that blocked it was undone.",
         "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never changes.",
+        "tampered": "The history of records was changed after it was written.",
         "still_alive": "The action ran, but what it should have stopped is still accepted.",
     }
 )

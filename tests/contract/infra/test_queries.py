@@ -11,7 +11,7 @@ from shared.cloud.errors import from_status
 from shared.domain.revocation import State
 from shared.followup import traces
 from shared.followup.traces import Milestone
-from shared.operations import drill, poison_messages, readiness
+from shared.operations import drill, history_check, history_copier, poison_messages, readiness
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT
 from tests.support.samples import NOW
@@ -134,3 +134,12 @@ def test_telemetry_of_the_rules_is_not_sampled() -> None:
     logging = json.loads((ROOT / "host.json").read_text())["logging"]
 
     assert logging["applicationInsights"]["samplingSettings"]["excludedTypes"] == "Request;Exception;Trace"
+
+
+def test_alerts_about_histories_read_the_lines_that_are_logged() -> None:
+    [broken] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/broken-histories.kql").read_text())
+    [late] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/late-copies.kql").read_text())
+
+    assert history_check.BROKEN.startswith(broken)
+    assert " of record %s. docs/" in history_check.BROKEN
+    assert history_copier.LATE.startswith(late)

@@ -33,6 +33,7 @@ def value(expression: Any) -> Any:
         ("[substring('name=value', add(indexOf('name=value', '='), 1))]", "value"),
         ("[base64ToString('W10=')]", "[]"),
         ("[empty('')]", True),
+        ("[and(lessOrEquals(int('700'), 700), not(less(2, 2)))]", True),
     ],
 )  # fmt: skip
 def test_expression_has_the_documented_value(expression: str, expected: Any) -> None:
@@ -42,7 +43,8 @@ def test_expression_has_the_documented_value(expression: str, expected: Any) -> 
 @pytest.mark.parametrize(
     "expression",
     ["[nonsense()]", "[concat('a']", "[concat('a') 'b']", "[createObject('a', 1).b]", "[createArray(1)[1]]",
-     "[fail('x')]", "[substring('ab', 3)]", "[base64ToString('?')]", "[lambdaVariables('x')]"],
+     "[fail('x')]", "[substring('ab', 3)]", "[base64ToString('?')]", "[lambdaVariables('x')]",
+     "[int('many')]"],
 )  # fmt: skip
 def test_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(TemplateError):

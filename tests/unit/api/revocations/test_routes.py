@@ -16,7 +16,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy, Blocked, InvalidRequest, TransientFailure
 from tests.support import samples
-from tests.support.api_requests import MemoryRevocations, awaiting, request, said
+from tests.support.api_requests import MemoryChecks, MemoryRevocations, awaiting, request, said
 from tests.support.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
 from tests.support.samples import NOW
 
@@ -45,7 +45,7 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 
 
 def responder(service: MemoryRevocations, server: KeyServer | None = None) -> Responder:
-    return Responder(service, access_tokens(server), clock=lambda: NOW)  # type: ignore[arg-type]
+    return Responder(service, access_tokens(server), MemoryChecks(), clock=lambda: NOW)  # type: ignore[arg-type]
 
 
 def holding(record: Revocation) -> MemoryRevocations:
@@ -205,7 +205,7 @@ async def test_wait_includes_the_time_of_the_report() -> None:
 
     for wait, left in ((30, 10), (5, 0)):
         service = Slow()
-        api = Responder(service, access_tokens(), clock=clock)  # type: ignore[arg-type]
+        api = Responder(service, access_tokens(), MemoryChecks(), clock=clock)  # type: ignore[arg-type]
         await api.submit(request(body=REPORT | {"wait": wait}))
         assert service.asked[-1] == left
 
@@ -252,8 +252,43 @@ async def test_record_has_its_history() -> None:
             "what": "Reported by github.",
             "evidence": "",
             "correlation_id": None,
+            "link": {
+                "chain": "20261121T100000000000",
+                "line": 1,
+                "previous": "",
+                "sha256": "ada87761eb52d4eba2630f774acae258446846565097c627d51dddbae489c910",
+            },
         }
     ]
+
+
+async def test_record_has_the_last_check_of_its_history() -> None:
+    record = in_state(State.CLOSED)
+
+    answer = await responder(holding(record)).read(request("GET", fingerprint=record.fingerprint, roles=READER))
+
+    assert said(answer)["history_check"]["integrity"] == "unconfirmed"
+
+
+async def test_history_is_checked_now_where_that_is_asked_for() -> None:
+    record = in_state(State.CLOSED)
+
+    answer = await responder(holding(record)).read(
+        request("GET", query="?verify=true", fingerprint=record.fingerprint, roles=READER)
+    )
+
+    assert said(answer)["history_check"]["integrity"] == "intact"
+
+
+@pytest.mark.parametrize("query", ["?verify=yes", "?verify=", "?verify=true&verify=false", "?check=true"])
+async def test_other_query_of_a_record_is_400(query: str) -> None:
+    record = in_state(State.CLOSED)
+
+    answer = await responder(holding(record)).read(
+        request("GET", query=query, fingerprint=record.fingerprint, roles=READER)
+    )
+
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("fingerprint", ["ab" * 32, "nonsense"])

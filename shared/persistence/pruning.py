@@ -1,0 +1,101 @@
+"""Removes a record with all that belongs to it, and leaves the hash of its last line.
+
+The record goes in one transaction with the row that is left, if it is as it was read: a leak that is reported at
+that moment has either changed the record, which stays, or finds none and gets a new one. The lines go after that, up
+to the last one of the record that is gone: a new record's lines stand behind them. A run that was interrupted goes on
+from the outbox (REST: "Performing entity group transactions").
+"""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.cloud.errors import from_azure, translate_errors
+from shared.domain.revocation import Revocation
+from shared.persistence import history_rows
+from shared.persistence.accounts import AccountTable
+from shared.persistence.history_rows import HistoryRows, Pruned, Stored
+from shared.persistence.outbox import Outbox
+from shared.persistence.revocation_entity import partition_of
+from shared.persistence.state_index import StateIndex
+
+_AT_ONCE = 100  # changes of a transaction, the most that Table Storage takes
+
+
+class Pruning:
+    """Removes records. All raise TransientFailure or Blocked; what was begun is in the outbox then."""
+
+    def __init__(self, table: TableClient, *, index: StateIndex, accounts: AccountTable, outbox: Outbox) -> None:
+        self._table = table
+        self._rows = HistoryRows(table)
+        self._index = index
+        self._accounts = accounts
+        self._outbox = outbox
+
+    async def remove(self, stored: Stored, *, now: datetime) -> bool:
+        """Remove a record as it was read; return False where somebody has changed or removed it meanwhile."""
+        record = stored.record
+        if record is None:
+            return False
+        await self._outbox.begin_pruning(record.fingerprint)
+        if record.execution is not None and record.account is not None:  # it counted for a day
+            await self._accounts.forget_rotation(record.account.name, record.execution)
+        removed = await self._replace(record, _left(record, stored, now=now))
+        if removed:
+            await self._index.forget(record.fingerprint, record.changes[-1])
+        await self.finish(record.fingerprint)
+        return removed
+
+    async def finish(self, fingerprint: str) -> None:
+        """Remove what is left of records of this leak that are gone. Idempotent."""
+        stored = await self._rows.stored(fingerprint)
+        through = max((pruned.through for pruned in stored.pruned), default="")
+        keys = [line.key for line in stored.lines if line.key <= through]
+        for start in range(0, len(keys), _AT_ONCE):
+            await self._delete(keys[start : start + _AT_ONCE])
+        if stored.record is None:
+            for key in history_rows.beside(fingerprint):
+                await self._delete([key])
+            await self._outbox.forget(fingerprint)
+        await self._outbox.end_pruning(fingerprint)
+
+    async def _replace(self, record: Revocation, left: Pruned) -> bool:
+        """Put what is left in place of the record, if nobody has changed it."""
+        partition = partition_of(record.fingerprint)
+        guard: dict[str, Any] = {"etag": record.etag, "match_condition": MatchConditions.IfNotModified}
+        key = {"PartitionKey": partition, "RowKey": record.fingerprint}
+        row = history_rows.pruned_row(record.fingerprint, left)
+        with translate_errors(f"Removing record {record.fingerprint[:12]}"):
+            try:
+                await self._table.submit_transaction(
+                    [("delete", key, guard), ("upsert", row, {"mode": UpdateMode.REPLACE})]
+                )
+            except TableTransactionError as error:
+                if error.status_code in (404, 409, 412):
+                    return False
+                raise from_azure(error, doing=f"Removing record {record.fingerprint[:12]}") from error
+        return True
+
+    async def _delete(self, keys: list[str]) -> None:
+        """Delete rows of one leak. Some may be gone: then one by one."""
+        rows: list[dict[str, str]] = [{"PartitionKey": partition_of(key), "RowKey": key} for key in keys]
+        with translate_errors(f"Removing rows of record {keys[0][:12]}"):
+            if len(rows) > 1:
+                with suppress(TableTransactionError):
+                    await self._table.submit_transaction([("delete", row) for row in rows])
+                    return
+            for row in rows:
+                with suppress(ResourceNotFoundError):
+                    await self._table.delete_entity(row["PartitionKey"], row["RowKey"])
+
+
+def _left(record: Revocation, stored: Stored, *, now: datetime) -> Pruned:
+    head = record.head
+    chain, line, sha256 = (head.chain, head.line, head.sha256) if head is not None else ("", 0, "")
+    through = stored.lines[-1].key if stored.lines else f"{record.fingerprint}~{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"
+    return Pruned(now, chain, line, sha256, through, record.received_at)
