@@ -83,7 +83,8 @@ def mailed_at_once(revocation: Revocation) -> bool:
     """Whether it gets a mail and an incident of its own; the rest shares both with others of its kind.
 
     The signature is verified, or Azure accepts it, or people ordered it. Everything else can be made up by the
-    thousand: evidence, malformed events, messages in our queues, forged tokens. Changed histories have one record a day.
+    thousand: evidence, malformed events, messages in our queues, forged tokens. Histories that were changed have one
+    record a day.
     """
     ordered = revocation.finding.order is not None and revocation.finding.evidence is None
     tampered = revocation.reason is Reason.TAMPERED
