@@ -1,6 +1,5 @@
 """Finds every credential in a text, in any context, and no text that only resembles one."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -10,48 +9,58 @@ from .credential import Credential
 from .hosts import EMULATOR_ACCOUNT
 from .keys import EMULATOR_KEY_SHA256, find_keys
 from .kinds import Kind
-from .leak import Leak
-from .mentions import Mentions
+from .leak import MOST_OTHERS, Leak, Sighting
 from .normalize import views
+from .places import Places
 from .signature import Address, signed_address
 from .tokens import find_tokens
 
-MOST_OTHERS = 64
-"""How many other readings of a token are kept, the first ones in the text."""
-
-# Every credential holds one of these: a signature, or the characters of a key.
-_PROMISING = re.compile(r"sig=[A-Za-z0-9+/%]{43}|(?<![A-Za-z0-9+/%])[A-Za-z0-9+/%]{86}")
+type _Meaning = tuple[Address, str | None, tuple[tuple[str, str], ...]]
+"""What the result of a verification depends on: the address, the host for its cloud, and the parameters."""
 
 
 @dataclass(slots=True)
 class _Found:
-    at: float  # 0 to 1: how far into the text
+    at: float
     leak: Leak
-    readings: dict[Address, Credential] = field(default_factory=dict)  # of the same token, by what they verify
+    whole: bool
+    readings: dict[_Meaning, Credential] = field(default_factory=dict)  # of the same secret
 
-    def __post_init__(self) -> None:
-        self.readings[signed_address(self.credential)] = self.credential
+    @classmethod
+    def of(cls, sighting: Sighting, at: float) -> "_Found":
+        found = cls(at, sighting.leak, sighting.whole)
+        for reading in (sighting.leak.credential, *sighting.leak.others):
+            found.add(reading)
+        return found
 
     @property
     def credential(self) -> Credential:
         return self.leak.credential
 
     def add(self, reading: Credential) -> None:
-        """Keep another reading of the token. All of it but the address is the same."""
-        if len(self.readings) <= MOST_OTHERS and reading.fingerprint == self.credential.fingerprint:
-            self.readings.setdefault(signed_address(reading), reading)
+        """Keep another reading of the secret."""
+        if len(self.readings) <= MOST_OTHERS:
+            host = None if reading.account else reading.host
+            self.readings.setdefault((signed_address(reading), host, reading.parameters), reading)
 
-    def read_as(self, leak: Leak) -> "_Found":
+    def join(self, other: "_Found") -> None:
+        """Keep the readings of another sighting of the secret, but for those of a cut token."""
+        names = [name for name, _ in self.credential.parameters]
+        for reading in other.readings.values():
+            if [name for name, _ in reading.parameters] == names:
+                self.add(reading)
+        self.whole = self.whole or other.whole
+
+    def read_as(self, other: "_Found") -> "_Found":
         """Return the same leak, read more completely; this reading of it is kept beside."""
-        found = _Found(self.at, leak)
-        for reading in self.readings.values():
-            found.add(reading)
+        found = replace(other, at=self.at, readings=dict(other.readings))
+        found.join(self)
         return found
 
-    def whole(self) -> Leak:
+    def result(self) -> Leak:
         """Return the leak with its other readings."""
-        others = (each for each in self.readings.values() if each is not self.credential)
-        return replace(self.leak, others=tuple(others))
+        others = (each for each in self.readings.values() if each != self.credential)
+        return replace(self.leak, others=tuple(others)[:MOST_OTHERS])
 
 
 def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
@@ -62,30 +71,28 @@ def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
 def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
     """Return the leaks in `text`, each once, in order of appearance.
 
-    A token whose text does not say where it belongs gets the host of the one account that the text names, if it names
-    just one. A token that stands at several addresses of one host is one leak with several readings. What belongs to
-    the storage emulator, whose key is public, is left out unless `emulator` asks for it.
+    A token whose text does not say where it belongs gets the host of the account that the text gives it, if it gives
+    it one. What else the text allows are other readings of the leak, the likeliest first. What belongs to the storage
+    emulator, whose key is public, is left out unless `emulator` asks for it.
     Linear in the length of `text`; never raises.
     """
     found: list[_Found] = []
     for view in views(_without_half_characters(text)):
         _merge(found, list(_find(view)))
     return tuple(
-        each.whole()
-        for each in sorted(found, key=lambda each: each.at)
+        each.result()
+        for each in sorted(_without_loose_copies(found), key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
 
 
 def _find(view: str) -> Iterator[_Found]:
-    if not _PROMISING.search(view):
-        return
     connections = list(find_connections(view))
-    mentions = Mentions.in_text(view)
+    places = Places.in_text(view)
     length = len(view) or 1
     for finder in (find_tokens, find_keys):
-        for at, leak in finder(view, connections, mentions):
-            yield _Found(at / length, leak)
+        for sighting in finder(view, connections, places):
+            yield _Found.of(sighting, sighting.at / length)
 
 
 def _merge(found: list[_Found], later: list[_Found]) -> None:
@@ -103,17 +110,33 @@ def _merge(found: list[_Found], later: list[_Found]) -> None:
             if first is each:
                 found.append(each)
             else:
-                first.add(each.credential)
+                first.join(each)
         elif first is each and _says_more(each.credential, found[index].credential):
-            found[index] = found[index].read_as(each.leak)
+            found[index] = found[index].read_as(each)
         else:
-            found[index].add(each.credential)
+            found[index].join(each)
+
+
+def _without_loose_copies(found: list[_Found]) -> Iterator[_Found]:
+    """Leave out a leak without an address that stands elsewhere in the text with one."""
+    placed = {
+        (each.credential.c3id, each.credential.parameters): each for each in found if each.credential.host is not None
+    }
+    for each in found:
+        twin = placed.get((each.credential.c3id, each.credential.parameters))
+        if each.credential.host is None and twin is not None:
+            twin.join(each)
+            twin.at = min(twin.at, each.at)
+        else:
+            yield each
 
 
 def _says_more(credential: Credential, other: Credential) -> bool:
     """Whether `credential` is the same leak as `other`, read more completely."""
     if credential.kind is Kind.ACCOUNT_KEY:
         return other.host is None and credential.host is not None
+    if None not in (credential.host, other.host) and credential.account != other.account:
+        return len(credential.parameters) > len(other.parameters)
     more, less = _completeness(credential), _completeness(other)
     if more == less and credential.host == other.host:
         return len(credential.path or "") > len(other.path or "")

@@ -19,23 +19,44 @@ _HEX_ESCAPE = re.compile(r"(?<!\\)\\++x([0-9a-fA-F]{2})")
 _ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\++r)?\\++n")
 _DOUBLED_PERCENT = re.compile(r"%%(?=[0-9A-Fa-f]{2})")  # batch files, format strings
 _QUOTED_AMPERSAND = re.compile(r"(?<=[A-Za-z0-9%/])([\"'])&\1(?=[a-z]{2,9}=)")  # shells of Windows
-_ESCAPED_MARK = re.compile(r"(?<!\\)\\++([^\w\s\\])|[\^`](&)")
+_ESCAPED_MARK = re.compile(r"(?<!\\)\\++([^\w\s\\])|[\^`](&|\$(?=[a-z]))")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_TAG = re.compile(r"</?(?:wbr|span|b|i|em|strong|mark|font|u|code|a)(?:\s[^<>]{0,200})?/?>", re.IGNORECASE)
+# A name and its value as two fields: Kubernetes, ARM, OpenTelemetry; attributes and elements of XML; objects with a
+# value, as Terraform and Spring print them.
+_PAIR = re.compile(
+    r"(?P<q>[\"']?)\b(?:name|key)(?P=q)\s{0,4}[:=]\s{0,4}(?P<n>[\"']?)(?P<name>[A-Za-z0-9_.:-]{2,80})(?P=n)\s{0,40},?\s{0,40}"
+    r"(?P=q)value(?P=q)\s{0,4}[:=]\s{0,4}(?:\{\s{0,20}\"[A-Za-z]{1,20}\"\s{0,4}:\s{0,4})?"
+)
+_OBJECT = re.compile(
+    r"\"(?P<name>[A-Za-z0-9_.:-]{2,80})\"\s{0,4}:\s{0,4}\{\s{0,40}"
+    r"(?:\"(?:type|sensitive)\"\s{0,4}:\s{0,4}(?:\"[a-z]{1,20}\"|true|false),\s{0,40}){0,2}\"value\"\s{0,4}:\s{0,4}"
+)
+_ELEMENT = re.compile(
+    r"<[a-z]{2,12}\s(?:key|name)=\"(?P<name>[A-Za-z0-9_.:-]{2,80})\"\s{0,4}(?:>|value=)", re.IGNORECASE
+)
 
 _CONTINUED_LINE = re.compile(r"\\\r?\n[ \t]*+")
 _SOFT_LINE_END = re.compile(r"=[ \t]*+\r?\n")
 _QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
+# Literals that go on: an argument, or the next call, whose literal begins with "&" or "?", or follows one of them.
+_NEXT = r"\s{0,4}(?:\)?;?\s{0,80}[A-Za-z_.][\w.:!>-]{0,60}\s{0,2}(?:\(|\+?=|<<)\s{0,4}|,[^\S\n]{0,8}\n\s{0,80})"
+_ARGUMENTS = re.compile(rf"([\"']){_NEXT}\1(?=[?&])|(?<=[?&])([\"']){_NEXT}\2")
+_NEXT_PARAMETER = re.compile(r"[^\S\n]*+\r?\n\s*+(?=[?&][a-z]{2,9}=)")
 _CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}]|:[0-9])")
 _LAST_LINE = 0.75  # of the line before, where not all are of one width: what is shorter ends a wrapped text
 _DIFF_MARK = re.compile(r"\n[+-]")
 _LINE_END = re.compile(r"(?<=\S{24})\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)(?![A-Za-z_][\w.-]{0,60}:(?:\s|\Z))")
 
 _ENCODED = re.compile(
-    r"(?:https?%(?:25)*+3[aA]%(?:25)*+2[fF]|(?<![A-Za-z0-9])(?:s[a-z]{1,2}|AccountName|AccountKey|DefaultEndpointsProtocol"
-    r"|SharedAccessSignature|(?:Blob|Queue|Table|File)Endpoint)%(?:25)*+3[dD])[^\s\"'<>&`\\]*+"
+    r"(?:https?(?::|%(?:25)*+3[aA])%(?:25)*+2[fF]|(?<![A-Za-z0-9])(?:s[a-z]{1,2}|AccountName|AccountKey|DefaultEndpointsProtocol"
+    r"|SharedAccessSignature|(?:Blob|Queue|Table|File)Endpoint)%(?:25)*+3[dD]"
+    r"|(?<![A-Za-z0-9])s[a-z]{1,2}=[^\s\"'<>&`\\=]{1,400}?%(?:25)*+26[a-z]{2,7}=)[^\s\"'<>&`\\]*+"
 )
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{12,}+={0,2}(?![A-Za-z0-9+/=])")
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9_-]{100,}+|[A-Za-z0-9+/]{12,}+)={0,2}(?![A-Za-z0-9+/=])")
+_URL_SAFE = str.maketrans("-_", "+/")
 _LONG_ENOUGH = 100  # characters: a key that was encoded again has 120, the shortest token more
 _WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86,}+={0,2}\s*\Z")
 
@@ -72,7 +93,9 @@ def percent_decoded(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Undo HTML entities and the backslash escapes of JSON, source code and shells."""
+    """Undo HTML entities and the backslash escapes of JSON, source code and shells; remove what can't be seen."""
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text)
     if "&" in text:
         text = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), text)
     if "\\" in text:
@@ -90,8 +113,13 @@ def _utf16(match: re.Match[str]) -> str:
 
 
 def _soft_lines_joined(text: str) -> str:
-    """Join lines that say that they go on: by a backslash, or by adjacent string literals."""
-    return _CONCATENATION.sub("", _CONTINUED_LINE.sub("", text))
+    """Join what says that it goes on: lines by a backslash, adjacent literals, parameters, a name and its value."""
+    if "value" in text:
+        text = _OBJECT.sub(r'"\g<name>": ', _PAIR.sub(r'"\g<name>": ', text))
+    if "<" in text:
+        text = _TAG.sub("", _ELEMENT.sub(r"\g<name>=", text))
+    text = _ARGUMENTS.sub("", _NEXT_PARAMETER.sub("", _CONTINUED_LINE.sub("", text)))
+    return _CONCATENATION.sub("", text)
 
 
 def _quoted_printable_decoded(text: str) -> str:
@@ -142,7 +170,8 @@ def _base64_decoded(text: str) -> str:
 def _from_base64(text: str) -> str:
     """Return the printable text that `text` encodes, or `text` itself."""
     try:
-        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("utf-8")
+        data = base64.b64decode(text.translate(_URL_SAFE) + "=" * (-len(text) % 4), validate=True)
+        decoded = data.decode("utf-16-le" if data[1:8:2] == bytes(4) else "utf-8")  # as PowerShell encodes commands
     except (binascii.Error, UnicodeDecodeError):
         return text
     return decoded.strip() if all(mark.isprintable() or mark.isspace() for mark in decoded) else text
