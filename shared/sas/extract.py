@@ -1,8 +1,9 @@
 """Finds every credential in a text, in any context, and no text that only resembles one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from .anchors import Anchors, Window
 from .classify import moment
 from .connections import find_connections
 from .credential import Credential
@@ -32,6 +33,19 @@ class _Found:
         for reading in (sighting.leak.credential, *sighting.leak.others):
             found.add(reading)
         return found
+
+    @property
+    def digest(self) -> str:
+        """The hash of the signature or the key."""
+        return self.credential.signature_sha256 or self.credential.key_sha256 or ""
+
+    @property
+    def placed(self) -> bool:
+        """Whether its address is known."""
+        credential = self.credential
+        if credential.account is None or credential.kind in (Kind.ACCOUNT_KEY, Kind.ACCOUNT_SAS):
+            return credential.host is not None
+        return signed_address(credential)[1] is not None and not signed_address(credential)[3]
 
     @property
     def credential(self) -> Credential:
@@ -76,23 +90,46 @@ def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
     emulator, whose key is public, is left out unless `emulator` asks for it.
     Linear in the length of `text`; never raises.
     """
-    found: list[_Found] = []
-    for view in views(_without_half_characters(text)):
-        _merge(found, list(_find(view)))
+    text = _cleaned(text)
+    anchors = Anchors.in_text(text)
+    found: dict[str, list[_Found]] = {}
+    for first, last in anchors.groups():
+        window = anchors.window(first, last)
+        here = _read(text, window)
+        if not here or not all(each.placed for each in here):
+            wide = anchors.window(first, last, wide=True)
+            if wide != window and (here or _names_account(text[wide.start : wide.end])):
+                here = _read(text, wide)
+        _merge_windows(found, here)
     return tuple(
         each.result()
-        for each in sorted(_without_loose_copies(found), key=lambda each: each.at)
+        for each in sorted(_without_loose_copies(found.values()), key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
 
 
-def _find(view: str) -> Iterator[_Found]:
+def _read(text: str, window: Window) -> list[_Found]:
+    """Return what a window of `text` holds, in as many of its readings as it needs."""
+    part = text[window.start : window.end]
+    found: list[_Found] = []
+    for view in views(part):
+        here = list(_find(view, window, whole_text=len(part) == len(text)))
+        _merge(found, here)
+        if sum(each.whole for each in here) >= window.anchors:
+            break
+    return found
+
+
+def _find(view: str, window: Window, *, whole_text: bool) -> Iterator[_Found]:
     connections = list(find_connections(view))
-    places = Places.in_text(view)
+    places = Places(view)
     length = len(view) or 1
-    for finder in (find_tokens, find_keys):
-        for sighting in finder(view, connections, places):
-            yield _Found.of(sighting, sighting.at / length)
+    sightings = [
+        *find_tokens(view, connections, places),
+        *find_keys(view, connections, places, alone=whole_text),
+    ]
+    for sighting in sightings:
+        yield _Found.of(sighting, window.start + sighting.at / length * (window.end - window.start))
 
 
 def _merge(found: list[_Found], later: list[_Found]) -> None:
@@ -101,10 +138,10 @@ def _merge(found: list[_Found], later: list[_Found]) -> None:
     One secret in several readings is one leak, seen whole in one of them and cut or glued in others; in one reading,
     the same signature with other parameters is an altered copy, and a leak of its own.
     """
-    earlier = {each.credential.c3id: index for index, each in enumerate(found)}
+    earlier = {each.digest: index for index, each in enumerate(found)}
     here: dict[str, _Found] = {}
     for each in later:
-        index = earlier.get(each.credential.c3id)
+        index = earlier.get(each.digest)
         first = here.setdefault(each.credential.fingerprint, each)
         if index is None:
             if first is each:
@@ -117,18 +154,42 @@ def _merge(found: list[_Found], later: list[_Found]) -> None:
             found[index].join(each)
 
 
-def _without_loose_copies(found: list[_Found]) -> Iterator[_Found]:
-    """Leave out a leak without an address that stands elsewhere in the text with one."""
-    placed = {
-        (each.credential.c3id, each.credential.parameters): each for each in found if each.credential.host is not None
-    }
-    for each in found:
-        twin = placed.get((each.credential.c3id, each.credential.parameters))
-        if each.credential.host is None and twin is not None:
-            twin.join(each)
-            twin.at = min(twin.at, each.at)
+def _merge_windows(found: dict[str, list[_Found]], later: list[_Found]) -> None:
+    """Add what another window of the text holds: a window may begin or end inside of a token that another one has."""
+    for each in later:
+        same = found.setdefault(each.digest, [])
+        for index, one in enumerate(same):
+            if one.credential.fingerprint == each.credential.fingerprint or _is_part(each, one):
+                one.join(each)
+                break
+            if _is_part(one, each):
+                same[index] = one.read_as(each)
+                break
         else:
-            yield each
+            same.append(each)
+
+
+def _is_part(one: _Found, other: _Found) -> bool:
+    """Whether `one` is `other`, cut: each of its parameters is the other's, and it has fewer."""
+    return set(one.credential.parameters) < set(other.credential.parameters)
+
+
+def _without_loose_copies(found: Iterable[list[_Found]]) -> Iterator[_Found]:
+    """Leave out a leak without an address that stands elsewhere in the text with one."""
+    for same in found:
+        placed = [each for each in same if each.credential.host is not None]
+        for each in same:
+            twin = next((one for one in placed if one.credential.parameters == each.credential.parameters), None)
+            if each.credential.host is None and twin is not None:
+                twin.join(each)
+                twin.at = min(twin.at, each.at)
+            else:
+                yield each
+
+
+def _names_account(text: str) -> bool:
+    """Whether a text without a credential may name the account of one."""
+    return ".core." in text or ".storage.azure.net" in text or "account" in text.lower()
 
 
 def _says_more(credential: Credential, other: Credential) -> bool:
@@ -157,5 +218,12 @@ def _is_emulators(credential: Credential) -> bool:
     return credential.account == EMULATOR_ACCOUNT or credential.key_sha256 == EMULATOR_KEY_SHA256
 
 
-def _without_half_characters(text: str) -> str:
-    return text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
+def _cleaned(text: str) -> str:
+    """Return `text` without half characters, and without the zero bytes of UTF-16 that was read as bytes."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
+    )

@@ -55,8 +55,8 @@ _STORAGE_MARK = "+ASt"
 _FEWEST_MARKS = 20  # different characters in a key; with fewer it is a placeholder
 
 
-def find_keys(view: str, connections: Sequence[Connection], places: Places) -> Iterator[Sighting]:
-    """Yield the account keys in `view` and where they are."""
+def find_keys(view: str, connections: Sequence[Connection], places: Places, *, alone: bool) -> Iterator[Sighting]:
+    """Yield the account keys in `view` and where they are; `alone` says that nothing else was reported."""
     taken = set()
     for connection in connections:
         match = _FIRST_OF_CONNECTION.match(connection.key)
@@ -67,10 +67,10 @@ def find_keys(view: str, connections: Sequence[Connection], places: Places) -> I
             yield from _at(connection.key_at, match[0], [connection.host], path=connection.path)
     for match in _KEY.finditer(view):
         if match.start() not in taken:
-            yield from _beside(match, view, places)
+            yield from _beside(match, view, places, alone=alone and match[0] == view.strip())
 
 
-def _beside(match: re.Match[str], view: str, places: Places) -> Iterator[Sighting]:
+def _beside(match: re.Match[str], view: str, places: Places, *, alone: bool) -> Iterator[Sighting]:
     start, end = match.span()
     before = view[max(0, start - _REACH) : start]
     if _FOREIGN_LABEL_BEFORE.search(before):
@@ -88,7 +88,7 @@ def _beside(match: re.Match[str], view: str, places: Places) -> Iterator[Sightin
     elif mentions:
         if mentions[0].account is not None:
             yield from _at(start, match[0], hosts)
-    elif _says_what_it_is(match, view, before):
+    elif alone or _says_what_it_is(match, view, before):
         yield from _at(start, match[0], [None])
 
 
@@ -97,7 +97,6 @@ def _says_what_it_is(match: re.Match[str], view: str, before: str) -> bool:
     return (
         match[0][_MARK] == _STORAGE_MARK
         or _LABEL_BEFORE.search(before) is not None
-        or match[0] == view.strip()
         or (not before.rpartition("\n")[2].strip() and _LABEL_AFTER.match(view, match.end()) is not None)
     )
 

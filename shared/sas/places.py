@@ -8,6 +8,7 @@ import bisect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from .credential import is_plain
 from .hosts import EMULATOR_ACCOUNT, locate
@@ -91,22 +92,32 @@ class Part:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
 class Places:
-    """All places of a text, in order."""
+    """All places of a text, in order. They are searched only when a credential needs one."""
 
-    text: str
-    mentions: tuple[Mention, ...]
-    parts: tuple[Part, ...]
-    accounts: frozenset[str]
+    def __init__(self, text: str) -> None:
+        """Nothing is searched yet."""
+        self.text = text
 
-    @classmethod
-    def in_text(cls, text: str) -> "Places":
-        """Collect the places in `text`."""
-        lower = text.lower()
-        mentions = tuple(sorted(_mentions(text, lower), key=lambda each: each.start))
-        names = {each.account for each in mentions if each.account not in (None, EMULATOR_ACCOUNT)}
-        return cls(text, mentions, tuple(_parts(text, lower)), frozenset(name for name in names if name))
+    @cached_property
+    def mentions(self) -> tuple[Mention, ...]:
+        """The accounts, and other services."""
+        return tuple(sorted(_mentions(self.text, self._lower), key=lambda each: each.start))
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The containers and the paths that are written apart."""
+        return tuple(_parts(self.text, self._lower))
+
+    @cached_property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts, but for the emulator's."""
+        return frozenset(each.account for each in self.mentions if each.account and each.account != EMULATOR_ACCOUNT)
+
+    @cached_property
+    def _lower(self) -> str:
+        lower = self.text.lower()
+        return lower if len(lower) == len(self.text) else self.text  # a letter whose lower case is two
 
     def of_token(self, at: int) -> Mention | None:
         """Return the account for a token at `at`, None where it is in doubt.
@@ -222,8 +233,6 @@ def _parts(text: str, lower: str) -> Iterator[Part]:
 
 def _at_words(text: str, lower: str, word: str, after: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield the matches of `after` where `word` stands: a search for a word is many times faster than a pattern."""
-    if len(lower) != len(text):  # a letter whose lower case is two
-        lower = text
     at = lower.find(word)
     while at >= 0:
         match = after.match(text, at)
