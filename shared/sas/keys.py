@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from .anchors import has_run
 from .connections import Connection
 from .credential import Credential
 from .kinds import Kind
@@ -65,6 +66,8 @@ def find_keys(view: str, connections: Sequence[Connection], places: Places, *, a
         taken.add(connection.key_at)
         if not connection.foreign:
             yield from _at(connection.key_at, match[0], [connection.host], path=connection.path)
+    if not has_run(view, 86):
+        return
     for match in _KEY.finditer(view):
         if match.start() not in taken:
             yield from _beside(match, view, places, alone=alone and match[0] == view.strip())

@@ -102,9 +102,13 @@ def _unescaped(text: str) -> str:
         text = _UNICODE_ESCAPES.sub(_utf16, text)
         text = _HEX_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
         text = _ESCAPED_LINE_END.sub("\n", text)
-    text = _DOUBLED_PERCENT.sub("%", text)
-    text = _QUOTED_AMPERSAND.sub("&", text)
-    return _ESCAPED_MARK.sub(lambda match: match[1] or match[2], text)
+    if "%%" in text:
+        text = _DOUBLED_PERCENT.sub("%", text)
+    if '"&"' in text or "'&'" in text:
+        text = _QUOTED_AMPERSAND.sub("&", text)
+    if "\\" in text or "^" in text or "`" in text:
+        text = _ESCAPED_MARK.sub(lambda match: match[1] or match[2], text)
+    return text
 
 
 def _utf16(match: re.Match[str]) -> str:
@@ -118,8 +122,11 @@ def _soft_lines_joined(text: str) -> str:
         text = _OBJECT.sub(r'"\g<name>": ', _PAIR.sub(r'"\g<name>": ', text))
     if "<" in text:
         text = _TAG.sub("", _ELEMENT.sub(r"\g<name>=", text))
-    text = _ARGUMENTS.sub("", _NEXT_PARAMETER.sub("", _CONTINUED_LINE.sub("", text)))
-    return _CONCATENATION.sub("", text)
+    if "\n" in text:
+        text = _NEXT_PARAMETER.sub("", _CONTINUED_LINE.sub("", text))
+    if '"' in text or "'" in text:
+        text = _CONCATENATION.sub("", _ARGUMENTS.sub("", text))
+    return text
 
 
 def _quoted_printable_decoded(text: str) -> str:

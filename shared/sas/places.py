@@ -20,6 +20,7 @@ _SERVICE_HOST = re.compile(
     r"\.(?:core(?:\.[a-z0-9-]{2,30}){2,3}|storage\.azure\.net)(?![A-Za-z0-9-])(?::[0-9]{1,5})?",
     re.IGNORECASE,
 )
+_SERVICE = re.compile(r"(?:\.privatelink|\.z[0-9]{1,2}){0,3}\.(?:blob|queue|table|file|dfs|web)\Z")
 _PATH = re.compile(r"/[^\s\"'<>?#`;,)\]]{0,2048}")
 # Hadoop names the container before the host: fs.azure.sas.container.account.blob…, wasbs://container@account.blob…
 _BEFORE_HOST = re.compile(
@@ -50,7 +51,7 @@ _AFTER_CONTAINER = re.compile(
 )
 _AFTER_PATH = re.compile(rf"path{_BETWEEN})/(?P<name>[^\s\"'<>?#`;,)\]]{{1,1024}})", re.IGNORECASE)
 # Services whose keys have the form of a storage account's.
-_FOREIGN = re.compile(r"documents\.azure|cosmos\.azure|batch\.azure|azure-api\.|accountendpoint=|\bsha512")
+_FOREIGN = ("documents.azure", "cosmos.azure", "batch.azure", "azure-api.", "accountendpoint=", "sha512")
 
 NO_NAMES = frozenset(
     {
@@ -178,13 +179,18 @@ class Places:
 
 
 def _mentions(text: str, lower: str) -> Iterator[Mention]:
-    for match in _SERVICE_HOST.finditer(text):
-        yield from _hosted(text, match)
+    for marker in (".core.", ".storage.azure.net"):
+        for at in _each(lower, marker):
+            before = _SERVICE.search(lower, max(at - 40, 0), at)
+            match = _SERVICE_HOST.match(text, before.start()) if before else None
+            if match is not None:
+                yield from _hosted(text, match)
     for stem, after in (("account", _AFTER_ACCOUNT), ("storage", _AFTER_STORAGE), ("azure-storage-", _AFTER_SCHEME)):
         for at, match in _at_words(text, lower, stem, after):
             yield from _labeled(text, at, match)
-    for match in _FOREIGN.finditer(lower):
-        yield Mention(match.start(), None, None, None)
+    for word in _FOREIGN:
+        for at in _each(lower, word):
+            yield Mention(at, None, None, None)
 
 
 def _hosted(text: str, match: re.Match[str]) -> Iterator[Mention]:
@@ -233,11 +239,16 @@ def _parts(text: str, lower: str) -> Iterator[Part]:
 
 def _at_words(text: str, lower: str, word: str, after: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield the matches of `after` where `word` stands: a search for a word is many times faster than a pattern."""
-    at = lower.find(word)
-    while at >= 0:
+    for at in _each(lower, word):
         match = after.match(text, at)
         if match is not None:
             yield at, match
+
+
+def _each(lower: str, word: str) -> Iterator[int]:
+    at = lower.find(word)
+    while at >= 0:
+        yield at
         at = lower.find(word, at + len(word))
 
 

@@ -14,7 +14,8 @@ from .hosts import locate, split_url
 from .values import FREE_TEXT, KNOWN
 
 # What a URL may hold, as people and programs write it: an apostrophe, yes (OData keys), a quotation mark, no.
-_RUN = re.compile(r"[^\s\"<>`\\{}|^\x00-\x1f]{43,}+")
+_STOPS = b'"<>`\\{}|^\x7f\x85\xa0' + bytes(range(33))
+_STOPPED = bytes(ord(" ") if byte in _STOPS else byte for byte in range(256))
 _SIGNED = re.compile(r"sig=[A-Za-z0-9+/%]{43}")
 _SCHEME = re.compile(r"(?:https?|wasbs?|abfss?)://", re.IGNORECASE)
 _ENTITY_KEY = re.compile(r"\((?:[A-Za-z]+=)?'[^']*'(?:,[A-Za-z]+='[^']*')*\)")
@@ -43,6 +44,8 @@ _ONE = re.compile(
     r"(?P<value>(?(open)[^\"'\]\n\r<>]|[^\"'\s,;\[\]{}()<>&]){1,300})"
 )
 _FIRST_OF_SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{43}")
+_SIGNED_ALONE = re.compile(r"sig[\"']?\]?\s{0,4}(?:==|=>|[=:,])\s{0,4}[\"'\[]?[A-Za-z0-9+/%]{43}")
+_AROUND = 2000  # characters around a signature in which the other parameters are searched
 _APART = 400  # characters between two parameters of one token
 
 # The extent of a last value when text follows it; other values extend to a comma, a space or a quote.
@@ -84,15 +87,32 @@ class Query:
 
 def find_queries(view: str) -> Iterator[Query]:
     """Yield the queries in `view` that hold a signature; the likeliest reading of each first."""
-    if "sig=" in view:
-        for run in _RUN.finditer(view):
-            if _SIGNED.search(run[0]):
-                yield from _in_run(view, run.start(), run.end())
+    data = view.encode("latin-1", errors="replace").translate(_STOPPED)
+    end = 0
+    at = view.find("sig=")
+    while at >= 0:
+        if at >= end:
+            begin = data.rfind(b" ", end, at) + 1 or end
+            end = data.find(b" ", at)
+            end = len(data) if end < 0 else end
+            if _SIGNED.search(view, begin, end):
+                yield from _in_run(view, begin, end)
+        at = view.find("sig=", at + 4)
 
 
 def scattered(view: str) -> Iterator[Query]:
     """Yield the queries whose parameters stand one by one."""
-    found = list(_ONE.finditer(view))
+    done = 0
+    at = view.find("sig")
+    while at >= 0:
+        if at >= done and _SIGNED_ALONE.match(view, at):
+            done = min(at + _AROUND, len(view))
+            yield from _scattered(view, max(at - _AROUND, 0), done)
+        at = view.find("sig", at + 3)
+
+
+def _scattered(view: str, begin: int, end: int) -> Iterator[Query]:
+    found = list(_ONE.finditer(view, begin, end))
     for index, match in enumerate(found):
         if match["name"] != "sig" or not _FIRST_OF_SIGNATURE.match(match["value"]):
             continue

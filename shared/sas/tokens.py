@@ -46,6 +46,8 @@ def find_tokens(view: str, connections: Sequence[Connection], places: Places) ->
         if sighting is not None:
             seen.add(sighting.leak.credential.signature_sha256)
             yield sighting
+    if len(seen) >= view.count("sig"):
+        return
     for query in scattered(view):
         sighting = _sighted(view, query, places)
         if sighting is not None and sighting.leak.credential.signature_sha256 not in seen:
