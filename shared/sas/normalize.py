@@ -10,6 +10,8 @@ import html
 import re
 from collections.abc import Iterator
 
+from .anchors import has_run
+
 _LAYERS = 4  # of encoding around a credential; deeper is not text that anyone leaks by accident
 
 _ENTITY = re.compile(r"&(?:amp;)*(amp|lt|gt|quot|apos|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
@@ -57,6 +59,7 @@ _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9_-]{100,}+|[A-Za-z0-9+/]{12,}+)={0,2}(?![A-Za-z0-9+/=])")
 _URL_SAFE = str.maketrans("-_", "+/")
+_LONGEST_SIGNATURE = 70  # characters of one that is percent-encoded; what holds a credential has longer runs
 _LONG_ENOUGH = 100  # characters: a key that was encoded again has 120, the shortest token more
 _WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86,}+={0,2}\s*\Z")
 
@@ -166,7 +169,7 @@ def _percent_decoded(text: str) -> str:
 
 def _base64_decoded(text: str) -> str:
     """Decode base64 where some of it hides a credential; then its short neighbors too, as in a Kubernetes secret."""
-    worth = any(
+    worth = has_run(text, _LONGEST_SIGNATURE) and any(
         _WORTH_DECODING.search(_from_base64(match[0]))
         for match in _BASE64.finditer(text)
         if len(match[0]) >= _LONG_ENOUGH

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .classify import kind_of, moment
@@ -11,7 +11,7 @@ from .credential import Credential, InvalidCredential
 from .fingerprint import signature_sha256
 from .hosts import with_service
 from .kinds import SNAPSHOT_TIME, TOKEN_PARAMETERS, Kind, Service
-from .leak import MOST_OTHERS, Leak, Sighting, leaked_token
+from .leak import MOST_OTHERS, Sighting, leaked_token
 from .places import Mention, Places
 from .queries import Query, find_queries, host_before, read, scattered
 from .values import Token, paths, readings
@@ -32,11 +32,11 @@ def find_tokens(view: str, connections: Sequence[Connection], places: Places) ->
         if not tokens:
             continue
         if not connection.foreign:
-            near = (connection.host, connection.path) if connection.host else None
-            mention = None if near else places.of_token(connection.start)
-            if mention is not None and mention.host is not None:
-                near = mention.host, mention.path
-            yield from _at(connection.token_at, [_beside(token, *(near or (None, None))) for token in tokens])
+            mention = None if connection.host else places.of_token(connection.start)
+            host, path = (mention.host, mention.path) if mention else (connection.host, connection.path)
+            found = [_beside(token, host, path) for token in tokens]
+            whole = connection.host is not None and _is_complete(found[0])
+            yield from _at(connection.token_at, found, tokens[0].signature, whole=whole)
         rest += [view[done : connection.token_at], " "]
         done = connection.token_at + len(connection.token)
     view = "".join([*rest, view[done:]])
@@ -59,29 +59,31 @@ def _sighted(view: str, query: Query, places: Places) -> Sighting | None:
     if not tokens:
         return None
     if query.host is not None:
-        leaks = [leak for token in tokens for leak in _on_url(token, query.host, query.path)]
-        whole = not query.spaced and not _GOES_ON.match(view, query.ends) and _is_complete(leaks)
+        found = [reading for token in tokens for reading in _on_url(token, query.host, query.path)]
+        whole = not query.spaced and not _GOES_ON.match(view, query.ends) and _is_complete(found[0])
     else:
-        leaks = list(_elsewhere(query, tokens, places))
+        found = list(_elsewhere(query, tokens, places))
         whole = False
-    return next(_at(query.at, leaks, whole=whole), None)
+    return next(_at(query.at, found, tokens[0].signature, whole=whole), None)
 
 
-def _at(position: int, leaks: Sequence[Leak | None], *, whole: bool = False) -> Iterator[Sighting]:
-    """Yield the first of the `leaks`, which are all of one secret, with the others as its other readings."""
-    found = [leak for leak in leaks if leak is not None]
-    if found and leaks[0] is not None:
-        others = tuple(dict.fromkeys(leak.credential for leak in found[1:]))[:MOST_OTHERS]
-        yield Sighting(position, replace(found[0], others=others), whole)
+def _at(
+    position: int, readings_: Iterable[Credential | None], signature: str, *, whole: bool = False
+) -> Iterator[Sighting]:
+    """Yield the first of the readings, which are all of one secret, with the others beside it."""
+    first, *others = readings_
+    if first is not None:
+        distinct = tuple(dict.fromkeys(each for each in others if each is not None and each != first))
+        yield Sighting(position, replace(leaked_token(first, signature), others=distinct[:MOST_OTHERS]), whole)
 
 
-def _on_url(token: Token, host: str, path: str) -> Iterator[Leak | None]:
+def _on_url(token: Token, host: str, path: str) -> Iterator[Credential | None]:
     """Read a token at its own URL."""
     for read_path in paths(path, layers=token.layers):
-        yield _leak(token, host=host, path=read_path)
+        yield _credential(token, host=host, path=read_path)
 
 
-def _elsewhere(query: Query, tokens: Sequence[Token], places: Places) -> Iterator[Leak | None]:
+def _elsewhere(query: Query, tokens: Sequence[Token], places: Places) -> Iterator[Credential | None]:
     """Read a token without a URL, or one whose URL lacks its scheme or its account: at the places around it."""
     near = places.of_token(query.at)
     fixed: str | None = None
@@ -102,52 +104,51 @@ def _elsewhere(query: Query, tokens: Sequence[Token], places: Places) -> Iterato
             for path in known or [near.path]:
                 yield _beside(token, near.host, path, keep=bool(known))
         elif near is None:
-            yield _leak(token, host=None, path=None)
+            yield _credential(token, host=None, path=None)
         yield from _candidates(token, places, query.at, near=near, fixed=known)
 
 
 def _candidates(
     token: Token, places: Places, at: int, *, near: Mention | None, fixed: Sequence[str | None]
-) -> Iterator[Leak | None]:
+) -> Iterator[Credential | None]:
     """Read a token at every place that the text mentions around it, nearest first."""
-    alone = _leak(token, host=None, path=None)
+    alone = _credential(token, host=None, path=None)
     if alone is None:
         return
-    service = alone.credential.service
+    service = alone.service
     mentions = [each for each in places.near(at) if each.host and (near is None or each.account == near.account)]
     hosts = list(dict.fromkeys(_own_host(each.host, service) for each in mentions if each.host))
     if near is not None and near.host is not None:
         hosts = [_own_host(near.host, service)]
     for mention in mentions:
         if mention.host and mention.path and not fixed and _own_host(mention.host, service) == mention.host:
-            yield _leak(token, host=mention.host, path=mention.path)
+            yield _credential(token, host=mention.host, path=mention.path)
     parts: list[str | None] = list(fixed) or [part.path for part in places.parts_near(at)]
     for part in [None, *parts] if near is None else parts:
         for host in hosts[:4]:
-            yield _leak(token, host=host, path=part)
+            yield _credential(token, host=host, path=part)
 
 
 def _own_host(host: str, service: Service | None) -> str:
     return host if service in (None, Service.MULTIPLE) else with_service(host, service)
 
 
-def _beside(token: Token, host: str | None, path: str | None, *, keep: bool = False) -> Leak | None:
+def _beside(token: Token, host: str | None, path: str | None, *, keep: bool = False) -> Credential | None:
     """Give a token the address that stands beside it, if any, with the host of its own service.
 
     The path of another service's address is none of its own; `keep` says that the path does not come from there.
     """
-    alone = _leak(token, host=None, path=None)
+    alone = _credential(token, host=None, path=None)
     if alone is None or host is None:
         return alone
-    own = _own_host(host, alone.credential.service)
-    return _leak(token, host=own, path=path if keep or own == host else None)
+    own = _own_host(host, alone.service)
+    return _credential(token, host=own, path=path if keep or own == host else None)
 
 
-def _is_complete(leaks: Sequence[Leak | None]) -> bool:
+def _is_complete(credential: Credential | None) -> bool:
     """Whether a token says all of itself: a reading of the text with joined lines could add nothing."""
-    if leaks[0] is None:
+    if credential is None:
         return False
-    credential = leaks[0].credential
     dates = [moment(value) for name in ("st", "se") if (value := credential.parameter(name)) is not None]
     return (
         credential.account is not None
@@ -157,8 +158,8 @@ def _is_complete(leaks: Sequence[Leak | None]) -> bool:
     )
 
 
-def _leak(token: Token, *, host: str | None, path: str | None) -> Leak | None:
-    """Return the leak; None when no storage service would accept it."""
+def _credential(token: Token, *, host: str | None, path: str | None) -> Credential | None:
+    """Return the reading; None when no storage service would accept it."""
     snapshot = SNAPSHOT_TIME.get(token.parameters.get("sr", ""))
     parameters = {
         name: value for name, value in token.parameters.items() if name in TOKEN_PARAMETERS or name == snapshot
@@ -167,7 +168,7 @@ def _leak(token: Token, *, host: str | None, path: str | None) -> Leak | None:
     if kind is None:
         return None
     with contextlib.suppress(InvalidCredential):
-        credential = Credential(
+        return Credential(
             kind=kind,
             host=host,
             path=path or None,
@@ -175,5 +176,4 @@ def _leak(token: Token, *, host: str | None, path: str | None) -> Leak | None:
             signature_sha256=signature_sha256(token.signature),
             key_sha256=None,
         )
-        return leaked_token(credential, token.signature)
     return None
