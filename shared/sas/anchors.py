@@ -45,6 +45,7 @@ _WIDE = 4500  # the same, where the account or the path is not among them
 _GAP = 800  # characters between two anchors of one window
 _LARGEST = 16_000  # characters of a window's anchors, after which another one begins
 _TO_LINE_END = 300
+_APART = re.compile(r"[\s\"'<>]|(?<=[^A-Za-z0-9.%$_-])(?=[A-Za-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,24 @@ class Anchors:
         """Return the window around the anchors `first` to `last`, to the ends of its lines where they are near."""
         start = max(self.starts[first] - (_WIDE if wide else _BEFORE), 0)
         end = min(self.ends[last] + (_WIDE if wide else _BEHIND), len(self.text))
-        line = self.text.rfind("\n", max(start - _TO_LINE_END, 0), start)
-        start = line + 1 if line >= 0 else start
-        line = self.text.find("\n", end, end + _TO_LINE_END)
-        end = line if line >= 0 else end
+        start, end = self._from_boundary(start, self.starts[first]), self._to_boundary(end)
         inside = bisect.bisect_left(self.starts, end) - bisect.bisect_left(self.starts, start)
         return Window(start, end, inside)
+
+    def _from_boundary(self, start: int, anchor: int) -> int:
+        """Return where a window may begin near `start`: not inside of a name or a number, which would be another."""
+        line = self.text.rfind("\n", max(start - _TO_LINE_END, 0), start)
+        if start == 0 or line >= 0:
+            return line + 1
+        apart = _APART.search(self.text, start, min(start + _TO_LINE_END, anchor))
+        return apart.end() if apart else start
+
+    def _to_boundary(self, end: int) -> int:
+        line = self.text.find("\n", end, end + _TO_LINE_END)
+        if line >= 0 or end == len(self.text):
+            return line if line >= 0 else end
+        apart = _APART.search(self.text, end, end + _TO_LINE_END)
+        return apart.start() if apart else max(self.text.rfind("&", end - _TO_LINE_END, end), end - _TO_LINE_END)
 
 
 def has_run(text: str, length: int) -> bool:
