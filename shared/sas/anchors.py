@@ -45,6 +45,7 @@ _WIDE = 4500  # the same, where the account or the path is not among them
 _GAP = 800  # characters between two anchors of one window
 _LARGEST = 16_000  # characters of a window's anchors, after which another one begins
 _TO_LINE_END = 300
+_INEXACT = 8  # characters by which a place in a reading of a text differs from that in the text
 _APART = re.compile(r"[\s\"'<>]|(?<=[^A-Za-z0-9.%$_-])(?=[A-Za-z0-9])")
 
 
@@ -98,6 +99,11 @@ class Anchors:
         start, end = self._from_boundary(start, self.starts[first]), self._to_boundary(end)
         inside = bisect.bisect_left(self.starts, end) - bisect.bisect_left(self.starts, start)
         return Window(start, end, inside)
+
+    def nearest(self, at: float) -> int:
+        """Return where the anchor starts that belongs to what was found at `at`: the first one behind it."""
+        index = bisect.bisect_left(self.starts, at - _INEXACT)
+        return self.starts[min(index, len(self.starts) - 1)]
 
     def _from_boundary(self, start: int, anchor: int) -> int:
         """Return where a window may begin near `start`: not inside of a name or a number, which would be another."""

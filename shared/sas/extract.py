@@ -90,7 +90,15 @@ def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
     emulator, whose key is public, is left out unless `emulator` asks for it.
     Linear in the length of `text`; never raises.
     """
-    text = _cleaned(text)
+    return tuple(leak for _, leak in located_leaks(text, emulator=emulator))
+
+
+def located_leaks(text: str, *, emulator: bool = False) -> tuple[tuple[int, Leak], ...]:
+    """Return the leaks in `text`, each with the offset of its secret."""
+    if "\0" in text:
+        # UTF-16 that was read as bytes. The offsets are still right for the lines, which is what they are for.
+        text = text.replace("\0", "")
+    text = _without_half_characters(text)
     anchors = Anchors.in_text(text)
     found: dict[str, list[_Found]] = {}
     for first, last in anchors.groups():
@@ -102,7 +110,7 @@ def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
                 here = _read(text, wide)
         _merge_windows(found, here)
     return tuple(
-        each.result()
+        (anchors.nearest(each.at), each.result())
         for each in sorted(_without_loose_copies(found.values()), key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
@@ -218,12 +226,7 @@ def _is_emulators(credential: Credential) -> bool:
     return credential.account == EMULATOR_ACCOUNT or credential.key_sha256 == EMULATOR_KEY_SHA256
 
 
-def _cleaned(text: str) -> str:
-    """Return `text` without half characters, and without the zero bytes of UTF-16 that was read as bytes."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return (
-        text
-        if text.isascii()
-        else text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
-    )
+def _without_half_characters(text: str) -> str:
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
