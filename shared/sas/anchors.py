@@ -22,9 +22,12 @@ _SIG_AFTER = re.compile(
     rb"[\"'\])]{0,2}\s{0,4}(?:[=:,>\[]|\\+u003[dD]|\\+x3[dD]|%(?:25)*3[dD]|&(?:amp;)*#)[^A-Za-z0-9]{0,8}"
     rb"[\x00-\xff]{0,24}?[A-Za-z0-9+/%\\]{14}"
 )
-_SIG_AFTER_ESCAPE = re.compile(rb"(?:%(?:25)*(?:26|3[fFdD])|[ux0]26|[xu0]3[fF]|3[DF])\Z")
+_SIG_AFTER_ESCAPE = re.compile(rb"(?:%(?:25)*[2-7][0-9A-Fa-f]|[ux0]26|[xu0]3[fF]|3[DF])\Z")
 # The name was cut by the end of a line.
-_SIG_BEFORE = re.compile(rb"s[^A-Za-z0-9]{0,12}i[^A-Za-z0-9]{0,12}g[^A-Za-z0-9]{0,12}(?:3D)?[^A-Za-z0-9]{0,8}\Z")
+_APART_IN_NAME = rb"(?:[^A-Za-z0-9]|\\[nr]){0,20}"
+_SIG_BEFORE = re.compile(
+    rb"s" + _APART_IN_NAME + rb"i" + _APART_IN_NAME + rb"g" + _APART_IN_NAME + rb"(?:3D)?[^A-Za-z0-9]{0,8}\Z"
+)
 _HASH_BEFORE = re.compile(rb"sha(?:512|384)[^A-Za-z0-9]{0,4}\Z")
 _KEY = re.compile(rb"(?:[A-Za-z0-9+/]|%(?:25)*2[BbFf]|\\+u002[BbFf]|\\+/|\\+x2[BbFf]){86}")
 _LONGEST_KEY = 86 * 7
@@ -35,8 +38,9 @@ _BLOCK = re.compile(
 )
 _NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_WORTH_READING = re.compile(
-    rb"s\x00?i\x00?g|[Aa]ccount\x00?[Kk]ey|A\x00c\x00c\x00o\x00u\x00n\x00t\x00K|\A[A-Za-z0-9+/]{86}"
+_WORTH_READING = re.compile(  # zero bytes between the letters are UTF-16
+    rb"s[^A-Za-z0-9]{0,20}i[^A-Za-z0-9]{0,20}g[^A-Za-z0-9]|[Aa]ccount\x00?[Kk]ey|A\x00c\x00c\x00o\x00u\x00n\x00t\x00K"
+    rb"|\A[A-Za-z0-9+/]{86}"
 )
 _LAYERS = 4
 
@@ -159,7 +163,7 @@ def _runs(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_cut_signature(data: bytes, start: int) -> bool:
-    return _SIG_BEFORE.search(data, max(start - 48, 0), start) is not None
+    return _SIG_BEFORE.search(data, max(start - 80, 0), start) is not None
 
 
 def _is_key(data: bytes, start: int, run: bytes) -> bool:

@@ -8,10 +8,12 @@ import base64
 import binascii
 import html
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from .anchors import has_run
 
+_MOST_VIEWS = 32  # of one text
 _LAYERS = 4  # of encoding around a credential; deeper is not text that anyone leaks by accident
 
 _ENTITY = re.compile(r"&(?:amp;)*(amp|lt|gt|quot|apos|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
@@ -55,39 +57,47 @@ _ENCODED = re.compile(
     r"|SharedAccessSignature|(?:Blob|Queue|Table|File)Endpoint)%(?:25)*+3[dD]"
     r"|(?<![A-Za-z0-9])s[a-z]{1,2}=[^\s\"'<>&`\\=]{1,400}?%(?:25)*+26[a-z]{2,7}=)[^\s\"'<>&`\\]*+"
 )
+_WORD = re.compile(r"[^\s\"'<>&`\\]{60,}+")
+_ENCODED_NAME = re.compile(r"(?:sig|AccountKey)(?:%(?:25)*(?:20|22|27|3[aA]|5[bBdD]))*%(?:25)*3[aAdD]")
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9_-]{100,}+|[A-Za-z0-9+/]{12,}+)={0,2}(?![A-Za-z0-9+/=])")
 _URL_SAFE = str.maketrans("-_", "+/")
 _LONGEST_SIGNATURE = 70  # characters of one that is percent-encoded; what holds a credential has longer runs
 _LONG_ENOUGH = 100  # characters: a key that was encoded again has 120, the shortest token more
-_WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86,}+={0,2}\s*\Z")
+_WORTH_DECODING = re.compile(
+    r"s[^A-Za-z0-9]{0,20}i[^A-Za-z0-9]{0,20}g[^A-Za-z0-9]{0,20}(?:=|:|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86,}+={0,2}\s*\Z"
+)
 
 
 def views(text: str) -> Iterator[str]:
-    """Yield readings of `text`: escapes undone; then lines joined; then each of those with encodings peeled off.
+    """Yield readings of `text`: escapes undone; then lines joined; then all that with encodings peeled off.
 
     What looks like quoted-printable may be a signature that begins with "3D": its reading stands beside the others.
     """
-    plain = _unescaped(text)
-    seen = [plain]
-    yield plain
+    waiting = deque([(text, 0)])
+    known: set[str] = set()
+    while waiting and len(known) < _MOST_VIEWS:
+        inner, layer = waiting.popleft()
+        for view in _joined(inner):
+            if view in known:
+                continue
+            known.add(view)
+            yield view
+            peeled = _base64_decoded(_percent_decoded(view)) if layer < _LAYERS else view
+            if peeled != view:
+                waiting.append((peeled, layer + 1))
+
+
+def _joined(text: str) -> Iterator[str]:
+    """Yield `text` without escapes, and with its lines joined in the ways that texts are wrapped in."""
+    view = _unescaped(text)
+    yield view
     for join in (_soft_lines_joined, _hard_lines_joined):
-        joined = join(seen[-1])
-        if joined != seen[-1]:
-            seen.append(joined)
-            yield joined
+        view = join(view)
+        yield view
     if "=3D" in text:
-        seen.append(_unescaped(_quoted_printable_decoded(text)))
-        yield seen[-1]
-    for view in seen:
-        peeled = view
-        for _ in range(_LAYERS):
-            inner = _base64_decoded(_percent_decoded(peeled))
-            if inner == peeled:
-                break
-            peeled = _unescaped(inner)
-            yield peeled
+        yield _unescaped(_quoted_printable_decoded(text))
 
 
 def percent_decoded(text: str) -> str:
@@ -164,7 +174,12 @@ def _hard_lines_joined(text: str) -> str:
 
 def _percent_decoded(text: str) -> str:
     """Decode what was encoded as a whole, such as a URL inside of another's query."""
-    return _ENCODED.sub(lambda match: percent_decoded(match[0]), text) if "%" in text else text
+    if "%" not in text:
+        return text
+    text = _ENCODED.sub(lambda match: percent_decoded(match[0]), text)
+    if _ENCODED_NAME.search(text) is None:
+        return text
+    return _WORD.sub(lambda word: percent_decoded(word[0]) if _ENCODED_NAME.search(word[0]) else word[0], text)
 
 
 def _base64_decoded(text: str) -> str:

@@ -181,6 +181,8 @@ def _with_spaces(view: str, begin: int, piece: str) -> tuple[int, bool]:
             break
         at = line + found.start("start")
         piece = view[at:begin] + piece
+    for scheme in _SCHEME.finditer(view, at, begin):  # a URL in the query of another one
+        at = scheme.start()
     return at, sure
 
 
