@@ -6,11 +6,11 @@ Each is one line of JSON, or a row of a table, without its secret. Files are rea
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
+from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,9 +72,14 @@ def scan_files(names: Iterable[str], *, jobs: int) -> Iterator[Result]:
     if jobs <= 1 or len(listed) <= _FEW:
         yield from map(scan_file, listed)
         return
-    with ProcessPoolExecutor(jobs) as pool:
-        for results in pool.map(_scan_batch, list(batched(listed, _AT_ONCE, strict=False))):
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for results in pool.map(scan_batch, batched(listed, _AT_ONCE, strict=False)):
             yield from results
+
+
+def scan_batch(names: Sequence[str]) -> list[Result]:
+    """Read some files: the work of a process at once."""
+    return [scan_file(name) for name in names]
 
 
 def scan_file(name: str) -> Result:
@@ -149,10 +154,6 @@ def _hunks(stream: BinaryIO) -> Iterator[Part]:
         yield Part(name, b"".join(lines), line, commit)
 
 
-def _scan_batch(names: Sequence[str]) -> list[Result]:
-    return [scan_file(name) for name in names]
-
-
 def _text(data: bytes) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
@@ -194,4 +195,4 @@ def _not_ignored(folder: str) -> Iterator[str]:
 
 def default_jobs() -> int:
     """Return how many processes this machine has cores for."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return os.process_cpu_count() or 1
