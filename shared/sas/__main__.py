@@ -1,6 +1,6 @@
-"""`python -m shared.sas`: JSON lines in, JSON lines out. `… explain`: a leak in plain English.
+"""`python -m shared.sas`: JSON lines in, JSON lines out. `… explain`: a leak in plain English. `… scan`: files.
 
-Input is read from standard input only: other processes can read command lines.
+Leaks are read from standard input or from files only: other processes can read command lines.
 """
 
 import argparse
@@ -10,20 +10,27 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO, TextIO
 
+from . import scanning
 from .answers import BadRequest, answer
 from .explain import explain, explanation
 from .extract import extract
 
 
-def main(arguments: Sequence[str], *, stdin: BinaryIO, stdout: TextIO) -> int:
-    """Return the exit code: 0; 1 when an input line was invalid, or when there was nothing to explain."""
+def main(arguments: Sequence[str], *, stdin: BinaryIO, stdout: TextIO, stderr: TextIO = sys.stderr) -> int:
+    """Return the exit code: 0; 1 when an input line was invalid, or when there was nothing to explain.
+
+    Of `scan`: 0 when it found nothing, 1 when it found a credential, 2 when it could not read everything.
+    """
     parser = argparse.ArgumentParser(prog="python -m shared.sas", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     explaining = commands.add_parser("explain", help="explain the leak on standard input")
     explaining.add_argument("--json", action="store_true", help="for a program")
+    scanning.add_arguments(commands.add_parser("scan", help="find the credentials in files and folders"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "explain":
         return _explain(stdin, stdout, as_json=chosen.json)
+    if chosen.command == "scan":
+        return scanning.run(chosen, stdin=stdin, stdout=stdout, stderr=stderr)
     return _answer_lines(stdin, stdout)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from shared.redaction import redact
+
 from .credential import Credential
 from .extract import extract_leaks
 from .hosts import EMULATOR_ACCOUNT
@@ -33,6 +35,13 @@ def answer(request: object) -> dict[str, object]:
             for leak in extract_leaks(text, emulator=EMULATOR_ACCOUNT in accounts)
         ],
     }
+
+
+def described(leak: Leak) -> dict[str, object]:
+    """Return the fields of a leak, without any key to verify it."""
+    row = _described(*_signed(leak, {}))
+    path = row["path"]
+    return row | {"path": redact(path) if isinstance(path, str) else None}
 
 
 def _keys(data: object) -> Keys:

@@ -92,7 +92,8 @@ def _opens_an_account(parameters: Mapping[str, str]) -> bool:
     services, types = parameters.get("ss", ""), parameters.get("srt", "")
     return (
         "sv" in parameters
-        and "sr" not in parameters
+        # The older Java client (com.microsoft.azure:azure-storage) repeats `srt` as an `sr` that it does not sign.
+        and parameters.get("sr", types) == types
         and bool(services)
         and set(services) <= set(SERVICE_LETTERS)
         and bool(types)
@@ -102,7 +103,7 @@ def _opens_an_account(parameters: Mapping[str, str]) -> bool:
 
 def _service_of_token(parameters: Mapping[str, str], *, host: str | None) -> Service | None:
     """A token without `sr` and `tn` is a queue's; on a host that is not a queue's it is something else."""
-    if "sr" in parameters:
+    if "sr" in parameters and parameters["sr"] != "q":
         signed = SIGNED_RESOURCES.get(parameters["sr"])
         return signed[0] if signed else None
     wanted = Service.TABLE if "tn" in parameters else Service.QUEUE
@@ -126,7 +127,7 @@ def _named_by_sr(parameters: Mapping[str, str], segments: list[str]) -> Resource
     container = segments[0] if segments else None
     rest = "/".join(segments[1:]) or None
     match kind:
-        case ResourceKind.SHARE:
+        case ResourceKind.SHARE | ResourceKind.QUEUE:
             return Resource(service, kind, container, None)
         case ResourceKind.CONTAINER:
             in_root = container is not None and rest is None and not is_container_name(container)

@@ -43,6 +43,9 @@ class Connection:
 
 def find_connections(text: str) -> Iterator[Connection]:
     """Yield the connection strings in `text`, in order."""
+    lower = text.lower()
+    if not any(name in lower for name in ("accountkey", "sharedaccesssignature", "accountendpoint")):
+        return
     group: list[re.Match[str]] = []
     names: set[str] = set()
     for match in _SETTING.finditer(text):

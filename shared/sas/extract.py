@@ -1,57 +1,80 @@
 """Finds every credential in a text, in any context, and no text that only resembles one."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from .anchors import Anchors, Window
 from .classify import moment
 from .connections import find_connections
 from .credential import Credential
 from .hosts import EMULATOR_ACCOUNT
 from .keys import EMULATOR_KEY_SHA256, find_keys
 from .kinds import Kind
-from .leak import Leak
-from .mentions import Mentions
+from .leak import MOST_OTHERS, Leak, Sighting
 from .normalize import views
+from .places import Places
 from .signature import Address, signed_address
 from .tokens import find_tokens
 
-MOST_OTHERS = 64
-"""How many other readings of a token are kept, the first ones in the text."""
-
-# Every credential holds one of these: a signature, or the characters of a key.
-_PROMISING = re.compile(r"sig=[A-Za-z0-9+/%]{43}|(?<![A-Za-z0-9+/%])[A-Za-z0-9+/%]{86}")
+type _Meaning = tuple[Address, str | None, tuple[tuple[str, str], ...]]
+"""What the result of a verification depends on: the address, the host for its cloud, and the parameters."""
 
 
 @dataclass(slots=True)
 class _Found:
-    at: float  # 0 to 1: how far into the text
+    at: float
     leak: Leak
-    readings: dict[Address, Credential] = field(default_factory=dict)  # of the same token, by what they verify
+    whole: bool
+    readings: dict[_Meaning, Credential] = field(default_factory=dict)  # of the same secret
 
-    def __post_init__(self) -> None:
-        self.readings[signed_address(self.credential)] = self.credential
+    @classmethod
+    def of(cls, sighting: Sighting, at: float) -> "_Found":
+        found = cls(at, sighting.leak, sighting.whole)
+        for reading in (sighting.leak.credential, *sighting.leak.others):
+            found.add(reading)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """The hash of the signature or the key."""
+        return self.credential.signature_sha256 or self.credential.key_sha256 or ""
+
+    @property
+    def placed(self) -> bool:
+        """Whether its address is known."""
+        credential = self.credential
+        if credential.account is None or credential.kind in (Kind.ACCOUNT_KEY, Kind.ACCOUNT_SAS):
+            return credential.host is not None
+        return signed_address(credential)[1] is not None and not signed_address(credential)[3]
 
     @property
     def credential(self) -> Credential:
         return self.leak.credential
 
     def add(self, reading: Credential) -> None:
-        """Keep another reading of the token. All of it but the address is the same."""
-        if len(self.readings) <= MOST_OTHERS and reading.fingerprint == self.credential.fingerprint:
-            self.readings.setdefault(signed_address(reading), reading)
+        """Keep another reading of the secret."""
+        if len(self.readings) <= MOST_OTHERS:
+            host = None if reading.account else reading.host
+            self.readings.setdefault((signed_address(reading), host, reading.parameters), reading)
 
-    def read_as(self, leak: Leak) -> "_Found":
+    def join(self, other: "_Found") -> None:
+        """Keep the readings of another sighting of the secret, but for those of a cut token."""
+        names = [name for name, _ in self.credential.parameters]
+        for reading in other.readings.values():
+            if [name for name, _ in reading.parameters] == names:
+                self.add(reading)
+        self.whole = self.whole or other.whole
+
+    def read_as(self, other: "_Found") -> "_Found":
         """Return the same leak, read more completely; this reading of it is kept beside."""
-        found = _Found(self.at, leak)
-        for reading in self.readings.values():
-            found.add(reading)
+        found = replace(other, at=self.at, readings=dict(other.readings))
+        found.join(self)
         return found
 
-    def whole(self) -> Leak:
+    def result(self) -> Leak:
         """Return the leak with its other readings."""
-        others = (each for each in self.readings.values() if each is not self.credential)
-        return replace(self.leak, others=tuple(others))
+        others = (each for each in self.readings.values() if each != self.credential)
+        return replace(self.leak, others=tuple(others)[:MOST_OTHERS])
 
 
 def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
@@ -62,30 +85,59 @@ def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
 def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
     """Return the leaks in `text`, each once, in order of appearance.
 
-    A token whose text does not say where it belongs gets the host of the one account that the text names, if it names
-    just one. A token that stands at several addresses of one host is one leak with several readings. What belongs to
-    the storage emulator, whose key is public, is left out unless `emulator` asks for it.
+    A token whose text does not say where it belongs gets the host of the account that the text gives it, if it gives
+    it one. What else the text allows are other readings of the leak, the likeliest first. What belongs to the storage
+    emulator, whose key is public, is left out unless `emulator` asks for it.
     Linear in the length of `text`; never raises.
     """
-    found: list[_Found] = []
-    for view in views(_without_half_characters(text)):
-        _merge(found, list(_find(view)))
+    return tuple(leak for _, leak in located_leaks(text, emulator=emulator))
+
+
+def located_leaks(text: str, *, emulator: bool = False) -> tuple[tuple[int, Leak], ...]:
+    """Return the leaks in `text`, each with the offset of its secret."""
+    if "\0" in text:
+        # UTF-16 that was read as bytes. The offsets are still right for the lines, which is what they are for.
+        text = text.replace("\0", "")
+    text = _without_half_characters(text)
+    anchors = Anchors.in_text(text)
+    found: dict[str, list[_Found]] = {}
+    for first, last in anchors.groups():
+        window = anchors.window(first, last)
+        here = _read(text, window)
+        if not here or not all(each.placed for each in here):
+            wide = anchors.window(first, last, wide=True)
+            if wide != window and (here or _names_account(text[wide.start : wide.end])):
+                here = _read(text, wide)
+        _merge_windows(found, here)
     return tuple(
-        each.whole()
-        for each in sorted(found, key=lambda each: each.at)
+        (anchors.nearest(each.at), each.result())
+        for each in sorted(_without_loose_copies(found.values()), key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
 
 
-def _find(view: str) -> Iterator[_Found]:
-    if not _PROMISING.search(view):
-        return
+def _read(text: str, window: Window) -> list[_Found]:
+    """Return what a window of `text` holds, in as many of its readings as it needs."""
+    part = text[window.start : window.end]
+    found: list[_Found] = []
+    for view in views(part):
+        here = list(_find(view, window, whole_text=len(part) == len(text)))
+        _merge(found, here)
+        if sum(each.whole for each in here) >= window.anchors:
+            break
+    return found
+
+
+def _find(view: str, window: Window, *, whole_text: bool) -> Iterator[_Found]:
     connections = list(find_connections(view))
-    mentions = Mentions.in_text(view)
+    places = Places(view)
     length = len(view) or 1
-    for finder in (find_tokens, find_keys):
-        for at, leak in finder(view, connections, mentions):
-            yield _Found(at / length, leak)
+    sightings = [
+        *find_tokens(view, connections, places),
+        *find_keys(view, connections, places, alone=whole_text),
+    ]
+    for sighting in sightings:
+        yield _Found.of(sighting, window.start + sighting.at / length * (window.end - window.start))
 
 
 def _merge(found: list[_Found], later: list[_Found]) -> None:
@@ -94,26 +146,66 @@ def _merge(found: list[_Found], later: list[_Found]) -> None:
     One secret in several readings is one leak, seen whole in one of them and cut or glued in others; in one reading,
     the same signature with other parameters is an altered copy, and a leak of its own.
     """
-    earlier = {each.credential.c3id: index for index, each in enumerate(found)}
+    earlier = {each.digest: index for index, each in enumerate(found)}
     here: dict[str, _Found] = {}
     for each in later:
-        index = earlier.get(each.credential.c3id)
+        index = earlier.get(each.digest)
         first = here.setdefault(each.credential.fingerprint, each)
         if index is None:
             if first is each:
                 found.append(each)
             else:
-                first.add(each.credential)
+                first.join(each)
         elif first is each and _says_more(each.credential, found[index].credential):
-            found[index] = found[index].read_as(each.leak)
+            found[index] = found[index].read_as(each)
         else:
-            found[index].add(each.credential)
+            found[index].join(each)
+
+
+def _merge_windows(found: dict[str, list[_Found]], later: list[_Found]) -> None:
+    """Add what another window of the text holds: a window may begin or end inside of a token that another one has."""
+    for each in later:
+        same = found.setdefault(each.digest, [])
+        for index, one in enumerate(same):
+            if one.credential.fingerprint == each.credential.fingerprint or _is_part(each, one):
+                one.join(each)
+                break
+            if _is_part(one, each):
+                same[index] = one.read_as(each)
+                break
+        else:
+            same.append(each)
+
+
+def _is_part(one: _Found, other: _Found) -> bool:
+    """Whether `one` is `other`, cut: each of its parameters is the other's, and it has fewer."""
+    return set(one.credential.parameters) < set(other.credential.parameters)
+
+
+def _without_loose_copies(found: Iterable[list[_Found]]) -> Iterator[_Found]:
+    """Leave out a leak without an address that stands elsewhere in the text with one."""
+    for same in found:
+        placed = [each for each in same if each.credential.host is not None]
+        for each in same:
+            twin = next((one for one in placed if one.credential.parameters == each.credential.parameters), None)
+            if each.credential.host is None and twin is not None:
+                twin.join(each)
+                twin.at = min(twin.at, each.at)
+            else:
+                yield each
+
+
+def _names_account(text: str) -> bool:
+    """Whether a text without a credential may name the account of one."""
+    return ".core." in text or ".storage.azure.net" in text or "account" in text.lower()
 
 
 def _says_more(credential: Credential, other: Credential) -> bool:
     """Whether `credential` is the same leak as `other`, read more completely."""
     if credential.kind is Kind.ACCOUNT_KEY:
         return other.host is None and credential.host is not None
+    if None not in (credential.host, other.host) and credential.account != other.account:
+        return len(credential.parameters) > len(other.parameters)
     more, less = _completeness(credential), _completeness(other)
     if more == less and credential.host == other.host:
         return len(credential.path or "") > len(other.path or "")
@@ -135,4 +227,6 @@ def _is_emulators(credential: Credential) -> bool:
 
 
 def _without_half_characters(text: str) -> str:
+    if text.isascii():
+        return text
     return text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")

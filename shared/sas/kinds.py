@@ -54,8 +54,9 @@ SIGNED_RESOURCES = {
     "d": (Service.BLOB, ResourceKind.DIRECTORY),
     "f": (Service.FILE, ResourceKind.FILE),
     "s": (Service.FILE, ResourceKind.SHARE),
+    "q": (Service.QUEUE, ResourceKind.QUEUE),
 }
-"""The values of `sr`."""
+"""The values of `sr`; "q" is not signed, but clients of queues in Go and JavaScript write it."""
 
 SNAPSHOT_TIME = {"bs": "snapshot", "bv": "versionid"}
 """By `sr`: the parameter of the URL, not of the token, whose value is signed as the snapshot time."""

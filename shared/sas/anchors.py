@@ -1,0 +1,189 @@
+"""Where a text may hold a credential: its windows. Only they are read; the rest of a text costs next to nothing.
+
+Every signature (32 bytes in base64) and every key (64 bytes) has a run of 42 or more characters of base64 or of its
+escapes, unless it was cut into literals or lines; then the name `sig` stands before its first part. Both are found
+on bytes. A run counts as an anchor if it is a signature's or a key's, or if what it encodes may hold one.
+"""
+
+import base64
+import binascii
+import bisect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SHORTEST = 42
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/%\\"
+_TWO_LETTERS = bytes(ord("A") if byte in _ALPHABET else ord("B") for byte in range(256))
+_RUN = b"A" * _SHORTEST
+_HEX = b"0123456789abcdefABCDEF"
+
+_SIG_AFTER = re.compile(
+    rb"[\"'\])]{0,2}\s{0,4}(?:[=:,>\[]|\\+u003[dD]|\\+x3[dD]|%(?:25)*3[dD]|&(?:amp;)*#)[^A-Za-z0-9]{0,8}"
+    rb"[\x00-\xff]{0,24}?[A-Za-z0-9+/%\\]{14}"
+)
+_SIG_AFTER_ESCAPE = re.compile(rb"(?:%(?:25)*[2-7][0-9A-Fa-f]|[ux0]26|[xu0]3[fF]|3[DF])\Z")
+# The name was cut by the end of a line.
+_APART_IN_NAME = rb"(?:[^A-Za-z0-9]|\\[nr]){0,20}"
+_SIG_BEFORE = re.compile(
+    rb"s" + _APART_IN_NAME + rb"i" + _APART_IN_NAME + rb"g" + _APART_IN_NAME + rb"(?:3D)?[^A-Za-z0-9]{0,8}\Z"
+)
+_HASH_BEFORE = re.compile(rb"sha(?:512|384)[^A-Za-z0-9]{0,4}\Z")
+_KEY = re.compile(rb"(?:[A-Za-z0-9+/]|%(?:25)*2[BbFf]|\\+u002[BbFf]|\\+/|\\+x2[BbFf]){86}")
+_LONGEST_KEY = 86 * 7
+_SHORTEST_BLOCK = 56
+_BLOCK = re.compile(
+    rb"[A-Za-z0-9+/_-]+(?:\r?\n[ \t>#*+-]{0,12}[A-Za-z0-9+/_-]{40,})*"
+    rb"(?:\r?\n[ \t>#*+-]{0,12}[A-Za-z0-9+/_-]{1,76}={0,2}(?![^\s]))?={0,2}"
+)
+_NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WORTH_READING = re.compile(  # zero bytes between the letters are UTF-16
+    rb"s[^A-Za-z0-9]{0,20}i[^A-Za-z0-9]{0,20}g[^A-Za-z0-9]|[Aa]ccount\x00?[Kk]ey|A\x00c\x00c\x00o\x00u\x00n\x00t\x00K"
+    rb"|\A[A-Za-z0-9+/]{86}"
+)
+_LAYERS = 4
+
+_BEFORE, _BEHIND = 1000, 800  # characters of a window around its anchors
+_WIDE = 4500  # the same, where the account or the path is not among them
+_GAP = 800  # characters between two anchors of one window
+_LARGEST = 16_000  # characters of a window's anchors, after which another one begins
+_TO_LINE_END = 300
+_INEXACT = 8  # characters by which a place in a reading of a text differs from that in the text
+_APART = re.compile(r"[\s\"'<>]|(?<=[^A-Za-z0-9.%$_-])(?=[A-Za-z0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a text around `anchors` credentials."""
+
+    start: int
+    end: int
+    anchors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The places of a text where a credential may stand, in order: starts and ends."""
+
+    text: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @classmethod
+    def in_text(cls, text: str) -> "Anchors":
+        """Find them. Offsets are those of `text`: a character outside of Latin-1 is none of a credential's."""
+        data = text.encode("latin-1", errors="replace")
+        found = sorted([*_named(data), *_runs(data)])
+        starts: list[int] = []
+        ends: list[int] = []
+        for start, end in found:
+            if starts and start < starts[-1] + 48 and start <= ends[-1] + 8:
+                ends[-1] = max(ends[-1], end)
+            else:
+                starts.append(start)
+                ends.append(end)
+        return cls(text, tuple(starts), tuple(ends))
+
+    def groups(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last anchor of each window."""
+        first = 0
+        for index in range(1, len(self.starts) + 1):
+            ends = index == len(self.starts) or (
+                self.starts[index] - self.ends[index - 1] > _GAP or self.starts[index] - self.starts[first] > _LARGEST
+            )
+            if ends:
+                yield first, index - 1
+                first = index
+
+    def window(self, first: int, last: int, *, wide: bool = False) -> Window:
+        """Return the window around the anchors `first` to `last`, to the ends of its lines where they are near."""
+        start = max(self.starts[first] - (_WIDE if wide else _BEFORE), 0)
+        end = min(self.ends[last] + (_WIDE if wide else _BEHIND), len(self.text))
+        start, end = self._from_boundary(start, self.starts[first]), self._to_boundary(end)
+        inside = bisect.bisect_left(self.starts, end) - bisect.bisect_left(self.starts, start)
+        return Window(start, end, inside)
+
+    def nearest(self, at: float) -> int:
+        """Return where the anchor starts that belongs to what was found at `at`: the first one behind it."""
+        index = bisect.bisect_left(self.starts, at - _INEXACT)
+        return self.starts[min(index, len(self.starts) - 1)]
+
+    def _from_boundary(self, start: int, anchor: int) -> int:
+        """Return where a window may begin near `start`: not inside of a name or a number, which would be another."""
+        line = self.text.rfind("\n", max(start - _TO_LINE_END, 0), start)
+        if start == 0 or line >= 0:
+            return line + 1
+        apart = _APART.search(self.text, start, min(start + _TO_LINE_END, anchor))
+        return apart.end() if apart else start
+
+    def _to_boundary(self, end: int) -> int:
+        line = self.text.find("\n", end, end + _TO_LINE_END)
+        if line >= 0 or end == len(self.text):
+            return line if line >= 0 else end
+        apart = _APART.search(self.text, end, end + _TO_LINE_END)
+        return apart.start() if apart else max(self.text.rfind("&", end - _TO_LINE_END, end), end - _TO_LINE_END)
+
+
+def has_run(text: str, length: int) -> bool:
+    """Whether `text` has a run of so many characters of base64 or its escapes: quicker than any pattern."""
+    return b"A" * length in text.encode("latin-1", errors="replace").translate(_TWO_LETTERS)
+
+
+def _named(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where `sig` is the name of a value that begins like a signature."""
+    at = data.find(b"sig")
+    while at >= 0:
+        before = data[at - 1 : at]
+        if not (before.isalnum() or before == b"_") or _SIG_AFTER_ESCAPE.search(data, max(at - 10, 0), at):
+            match = _SIG_AFTER.match(data, at + 3)
+            if match is not None:
+                yield at, match.end()
+        at = data.find(b"sig", at + 3)
+
+
+def _runs(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the runs of base64 that are a signature whose name was cut, a key, or hold one."""
+    letters = data.translate(_TWO_LETTERS)
+    start = letters.find(_RUN)
+    while start >= 0:
+        end = letters.find(b"B", start + _SHORTEST)
+        end = len(data) if end < 0 else end
+        run = data[start:end]
+        if not run.islower() and not run.isupper() and run.translate(None, _HEX):
+            if _is_cut_signature(data, start) or _is_key(data, start, run):
+                yield start, end
+            elif len(run) >= _SHORTEST_BLOCK:
+                block = _BLOCK.match(data, start)
+                if block is not None and block.end() > end - 8:
+                    end = max(end, block.end())
+                    if _is_worth_reading(block[0]):
+                        yield start, end
+        start = letters.find(_RUN, end)
+
+
+def _is_cut_signature(data: bytes, start: int) -> bool:
+    return _SIG_BEFORE.search(data, max(start - 80, 0), start) is not None
+
+
+def _is_key(data: bytes, start: int, run: bytes) -> bool:
+    if not 86 <= len(run) <= _LONGEST_KEY or _HASH_BEFORE.search(data, max(start - 12, 0), start):
+        return False
+    match = _KEY.search(run)
+    return match is not None and len(run) - match.end() <= 24
+
+
+def _is_worth_reading(block: bytes) -> bool:
+    """Whether a credential may be encoded in `block`, in as many layers as are read."""
+    for _ in range(_LAYERS):
+        text = block.translate(_URL_SAFE).translate(None, _NO_BASE64)
+        text = text[:-1] if len(text) % 4 == 1 else text
+        try:
+            block = base64.b64decode(text + b"=" * (-len(text) % 4))
+        except binascii.Error:
+            return False
+        if _WORTH_READING.search(block):
+            return True
+        if block.translate(None, _ALPHABET + b"=-_\r\n "):
+            return False
+    return False
