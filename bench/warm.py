@@ -19,7 +19,7 @@ from local.cloud.cloud import LocalCloud, running
 from local.network.faults import Effect, Fault
 from local.tenant.model import Account, RecordedRequest
 from shared.domain import finding
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 

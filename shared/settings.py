@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from shared.domain.approval import AtDeadline
 from shared.domain.azure_clouds import CLOUDS, AzureCloud, CloudName
 from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rule_parser import parse as parse_rules
 from shared.domain.decision.rules import Rule, default_rules
-from shared.domain.revocation import AtDeadline
 from shared.errors import SettingsError
 from shared.setting_parsers import (
     SecretSetting,

@@ -10,7 +10,8 @@ from typing import Any
 
 from local.demo import scenario, watch
 from local.demo.watch import ControlPort, DemoError, wait_for
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 
 type Say = Callable[[str], None]
 

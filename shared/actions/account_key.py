@@ -22,8 +22,10 @@ from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_i
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict, attribute_any
 from shared.domain.decision.snapshot import Snapshot
+from shared.domain.execution import Execution, Plan, Verification, VerificationToken
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
-from shared.domain.revocation import Execution, Plan, Reason, Revocation, State, Verification, VerificationToken
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget
 from shared.domain.text import Code, RichText
 from shared.errors import SasquashError, TransientFailure

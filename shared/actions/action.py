@@ -10,7 +10,8 @@ from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.decision.action_spec import ActionSpec
 from shared.domain.decision.attribution import attribute_any
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Execution, LockedDown, Plan, Revocation, Verification, VerificationToken
+from shared.domain.execution import Execution, LockedDown, Plan, Verification, VerificationToken
+from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES
 from shared.errors import WrongState
 from shared.persistence.accounts import Attributed, Intent, Rotation

@@ -26,7 +26,9 @@ from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import version
-from shared.domain.revocation import Execution, Liveness, Plan, Revocation, State, Verification, VerificationToken
+from shared.domain.execution import Execution, Liveness, Plan, Verification, VerificationToken
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
 from shared.domain.text import Code
 from shared.errors import SasquashError

@@ -16,7 +16,7 @@ from uuid import UUID
 from shared.actions.verification import Answer, try_token, unless_blocked
 from shared.cloud.data_plane import Transport, quoted_path
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Liveness
+from shared.domain.execution import Liveness
 from shared.domain.text import clean
 from shared.errors import SasquashError
 from shared.sas import Credential, ResourceKind

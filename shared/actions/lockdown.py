@@ -27,16 +27,9 @@ from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec, StateText, Tone
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import (
-    Execution,
-    LockedDown,
-    Outcome,
-    Plan,
-    Revocation,
-    State,
-    Verification,
-    VerificationToken,
-)
+from shared.domain.execution import Execution, LockedDown, Outcome, Plan, Verification, VerificationToken
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind, InvalidTarget, Lockdown
 from shared.domain.text import Code, Line, RichText
 from shared.errors import Blocked, SasquashError, TransientFailure, WrongState

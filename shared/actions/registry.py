@@ -20,8 +20,9 @@ from shared.actions.user_delegation import UserDelegation
 from shared.actions.verification import Verifier
 from shared.cloud.data_plane import Transport
 from shared.domain.decision.action_spec import ActionSpecs
+from shared.domain.execution import Verification
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Revocation, Verification
+from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 
 ACTION_SPECS: ActionSpecs = MappingProxyType(

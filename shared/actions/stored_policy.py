@@ -31,7 +31,8 @@ from shared.domain.account import (
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Execution, Outcome, Plan, Revocation, Verification, VerificationToken
+from shared.domain.execution import Execution, Outcome, Plan, Verification, VerificationToken
+from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.domain.text import Code, Foreign
 from shared.errors import NotFound, TransientFailure

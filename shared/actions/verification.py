@@ -23,7 +23,7 @@ from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import Transport, send
 from shared.domain.account import KEPT_OUT, AccountFacts, SasPolicy
-from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
+from shared.domain.execution import Execution, Outcome, Verification, VerificationToken
 from shared.domain.text import Foreign
 from shared.sas import Service, mint_read_token
 

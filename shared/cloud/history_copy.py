@@ -22,7 +22,7 @@ from shared.cloud.arm_write import answered
 from shared.cloud.clients import Clients, Transport
 from shared.cloud.http import Rest
 from shared.domain.history import CopiedLine, HistoryEntry, Link
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.errors import Blocked, TransientFailure
 from shared.settings import Settings
 

@@ -22,7 +22,8 @@ from shared.containment.verdicts import conclude_all
 from shared.domain.decision.evaluation import Evaluation
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import AccountBusy, Blocked, SasquashError
 from shared.persistence.accounts import COOLDOWN, EXECUTION_TIME, AccountLock
 from shared.persistence.store import Store

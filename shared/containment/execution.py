@@ -10,8 +10,10 @@ from shared.actions.action import ContainmentAction, Job
 from shared.actions.registry import Actions
 from shared.domain.decision.evaluation import Evaluation
 from shared.domain.decision.snapshot import Snapshot
+from shared.domain.execution import Execution, LockedDown, Plan
 from shared.domain.known_paths import path_id
-from shared.domain.revocation import Execution, LockedDown, Plan, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import Blocked, Conflict, SasquashError, TransientFailure
 from shared.persistence.accounts import EXECUTION_TIME, TAKEOVER_TIME, AccountLock, Attributed
 from shared.persistence.store import Store

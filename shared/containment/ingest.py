@@ -12,7 +12,7 @@ from shared.containment.service import INLINE_BUDGET, Containment
 from shared.containment.verdicts import conclude
 from shared.domain import finding as findings
 from shared.domain.finding import Report, Reported
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.errors import MalformedEvent
 from shared.persistence.queues import SAFETY_NET
 from shared.persistence.store import Store

@@ -7,7 +7,8 @@ from shared.cloud.bearer_challenge import BearerChallenge, Tenancy
 from shared.containment.verdicts import conclude
 from shared.domain.decision.attribution import expired
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, Revocation
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.persistence.store import Store
 from shared.sas import Kind
 from shared.settings import Settings

@@ -15,8 +15,10 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.decision import outcomes
 from shared.domain.decision import plan as plans
+from shared.domain.execution import Plan
 from shared.domain.known_paths import path_id
-from shared.domain.revocation import Plan, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence.accounts import Attributed, Intent
 from shared.persistence.store import Store
 

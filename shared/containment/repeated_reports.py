@@ -12,7 +12,8 @@ from shared.domain.decision.duplicates import ended_unverified, reopened, with_r
 from shared.domain.finding import Finding
 from shared.domain.known_paths import MOST, split
 from shared.domain.pending_steps import open_alerts, reported_again
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import Conflict, TransientFailure
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import Message, backoff

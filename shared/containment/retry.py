@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.containment.verdicts import conclude
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import AccountBusy, Blocked, SasquashError, WritesThrottled
 from shared.persistence.queues import LONGEST_DELAY, Message, backoff
 from shared.persistence.store import Store

@@ -24,7 +24,8 @@ from shared.domain.decision.duplicates import says_nothing_until
 from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import reported_again
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import AccountGone, Blocked, SasquashError, WritesThrottled
 from shared.persistence.queues import SAFETY_NET, Message, backoff
 from shared.persistence.store import Store

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from shared.domain.revocation import OF_THE_PATH, Execution, Revocation, State
+from shared.domain.execution import Execution
+from shared.domain.revocation import Revocation
+from shared.domain.states import OF_THE_PATH, State
 from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Conflict
 from shared.persistence.accounts import Rotation

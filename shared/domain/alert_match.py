@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Self
 
 from shared.domain.alert import AlertEvidence
-from shared.domain.revocation import Reason, Revocation
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.domain.target import ActionKind
 from shared.sas import Credential, extract
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from shared.domain.revocation import HistoryHead, State
+from shared.domain.revocation import HistoryHead
+from shared.domain.states import State
 
 _FORM = "sasquash-history-1"
 

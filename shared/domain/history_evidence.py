@@ -1,6 +1,7 @@
 """The evidence for a change of a record, for the line in its history. Pure."""
 
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 
 _SHOWN = 12  # hex digits of a SHA-256
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.alert import AlertReference
-from shared.domain.revocation import Change, Execution, Outcome, Reason, Revocation, State, Verification
+from shared.domain.execution import Execution, Outcome, Verification
+from shared.domain.revocation import Change, Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from shared.domain.decision.attribution import expired
 from shared.domain.pending_steps import outstanding
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 
 PRUNED = (State.CLOSED, State.DISMISSED)
 """The states of records that have ended. All others wait for somebody or something."""

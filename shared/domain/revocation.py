@@ -6,273 +6,28 @@ tokens are the exception: the execution that they are stored with revoked them, 
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
-from shared.domain.caller import Caller
+from shared.domain.approval import Approval, AtDeadline, EvidenceCheck, Rejection
+from shared.domain.execution import (
+    Execution,
+    KeyDistribution,
+    Liveness,
+    LockedDown,
+    Plan,
+    Verification,
+)
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
-from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, ActionKind, Lockdown
+from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
-from shared.sas import Credential, Service, signed_address
+from shared.sas import Credential, signed_address
 
-
-class State(StrEnum):
-    """The state of a revocation; docs/design.md explains each."""
-
-    RECEIVED = "received"
-    OBSERVED = "observed"
-    AWAITING_APPROVAL = "awaiting_approval"
-    CONTAINED = "contained"
-    PROVEN = "proven"
-    CLOSED = "closed"
-    DISMISSED = "dismissed"
-    UNRESOLVED = "unresolved"
-    FAILED = "failed"
-
-
-class Reason(StrEnum):
-    """Why a record ended without a revocation; each reason belongs to one state (`STATE_OF`)."""
-
-    EXPIRED = "expired"
-    COVERED = "covered"
-    NOT_OURS = "not_ours"  # certain: the account is of another tenant
-    NOT_COVERED = "not_covered"  # an account of ours or of an unknown tenant, in no monitored subscription
-    INVALID = "invalid"
-    NO_KEY_MATCHES = "no_key_matches"
-    REJECTED = "rejected"
-    UNKNOWN_VERSION = "unknown_version"
-    PATH_LOST = "path_lost"
-    LOOSE = "loose"
-    MALFORMED = "malformed"  # a report that could not be read
-    POLICY_GONE = "policy_gone"  # dormant: re-creating the policy re-enables the token
-    POLICY_EXPIRED = "policy_expired"  # dormant: extending the policy re-enables the token
-    LOCKDOWN_UNDONE = "lockdown_undone"  # what the lockdown blocked may work again
-    OWN_STORAGE = "own_storage"  # the account is Sasquash's own
-    UNDECIDED = "undecided"  # no decision on its plan before the deadline
-    BLOCKED = "blocked"
-    UNDELIVERED = "undelivered"  # Event Grid gave up on the event
-    UNREAD = "unread"  # the reported alert can't be read
-    CRASHED = "crashed"  # an unexpected error occurred on each attempt
-    STILL_ALIVE = "still_alive"  # the action ran, but the credential is still accepted
-    TAMPERED = "tampered"  # the histories of records were changed after they were written
-
-
-STATE_OF = {
-    Reason.EXPIRED: State.DISMISSED,
-    Reason.COVERED: State.DISMISSED,
-    Reason.NOT_OURS: State.DISMISSED,
-    Reason.INVALID: State.DISMISSED,
-    Reason.REJECTED: State.DISMISSED,
-    Reason.NOT_COVERED: State.UNRESOLVED,
-    Reason.NO_KEY_MATCHES: State.UNRESOLVED,
-    Reason.UNKNOWN_VERSION: State.UNRESOLVED,
-    Reason.PATH_LOST: State.UNRESOLVED,
-    Reason.LOOSE: State.UNRESOLVED,
-    Reason.MALFORMED: State.UNRESOLVED,
-    Reason.POLICY_GONE: State.UNRESOLVED,
-    Reason.POLICY_EXPIRED: State.UNRESOLVED,
-    Reason.LOCKDOWN_UNDONE: State.UNRESOLVED,
-    Reason.OWN_STORAGE: State.UNRESOLVED,
-    Reason.UNDECIDED: State.UNRESOLVED,
-    Reason.BLOCKED: State.FAILED,
-    Reason.UNDELIVERED: State.FAILED,
-    Reason.UNREAD: State.FAILED,
-    Reason.CRASHED: State.FAILED,
-    Reason.STILL_ALIVE: State.FAILED,
-    Reason.TAMPERED: State.FAILED,
-}
-
-# What the path of a leak decides on: another path may have another result.
-OF_THE_PATH = frozenset({Reason.NO_KEY_MATCHES, Reason.PATH_LOST, Reason.UNKNOWN_VERSION})
-
-# A repeated report of one of these is attributed again: a key may be back, or a right granted.
-REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
-
-
+_MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
 MOST_ALERTS = 20
 """How many alerts of one record are checked and closed. Further ones stay open, and the record says so."""
-
-_NOBODY = "nobody (deadline passed, SASQUASH_AT_DEADLINE is revoke)"
-_MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A planned action. `digest` covers account, action, target and version: a person's decision binds to it.
-
-    `target` is one that the action's `check_target` accepts. `version` is the SHA-256 (hex) of the key, or of the
-    policy as it stands: with it the digest goes stale. `steps` (in order) and `impact` are English sentences.
-    """
-
-    action: ActionKind
-    account_id: str
-    target: str
-    version: str
-    reason: str
-    steps: tuple[str, ...]
-    impact: tuple[str, ...]
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationToken:
-    """A token of our own that the action revokes, too. `query` is the only credential that is stored, once revoked.
-
-    A token signed by a key can read one object that does not exist, for half an hour; a token of a stored access
-    policy has the policy's permissions.
-    """
-
-    service: Service
-    url: str  # https://<account>.<service>.…/<a random object>, without the query
-    query: str = field(repr=False)
-    expires: datetime
-    accepted_before: bool | None = None  # None: unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """An action ran. `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
-
-    `notes` are English, one sentence each: side effects that people should know.
-    """
-
-    action: ActionKind
-    target: str
-    at: datetime
-    old_sha256: str
-    new_sha256: str
-    confirmed_by: str  # "answer" | "listing" (the current state: the answer was lost, or nothing had to change)
-    correlation_id: str | None
-    verification_tokens: tuple[VerificationToken, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def revokes(self) -> bool:
-        """Whether the credential is gone, not only blocked while the action is in effect."""
-        return self.action not in BLOCKS_WHILE_IN_EFFECT
-
-
-class Outcome(StrEnum):
-    """The result of a verification."""
-
-    PENDING = "pending"
-    PROVEN = "proven"
-    ARM_ONLY = "arm_only"
-    STILL_ALIVE = "still_alive"
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Whether the credential is still accepted. `evidence` is one English sentence an item.
-
-    `accepted`: a verification token was accepted at the last check.
-    """
-
-    outcome: Outcome
-    at: datetime
-    evidence: tuple[str, ...]
-    accepted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Liveness:
-    """Azure's response to the leaked token itself, at one path: requested only for a user delegation SAS.
-
-    `alive` is None if unknown; False says that the token does not work at `path`. `said` is one English sentence.
-    """
-
-    at: datetime
-    alive: bool | None
-    said: str
-    path: str | None = None
-
-
-class EvidenceOutcome(StrEnum):
-    """What the service of an alert says about the evidence that a report quotes from it."""
-
-    CONFIRMED = "confirmed"
-    DIFFERS = "differs"  # the service has no such alert, or the alert says something else
-    UNCHECKED = "unchecked"  # it could not be read
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceCheck:
-    """The alert was read again at its service, before people were asked. `said` is one or two English sentences."""
-
-    outcome: EvidenceOutcome
-    at: datetime
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A rejection of the plan by a person."""
-
-    by: Caller
-    at: datetime
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """An approval of the plan with this digest: by a person, or by the deadline if `by` is None."""
-
-    by: Caller | None
-    at: datetime
-    digest: str
-    reason: str
-
-    @property
-    def name(self) -> str:
-        """Who approved, for people to read."""
-        return self.by.name if self.by is not None else _NOBODY
-
-    @property
-    def who(self) -> str:
-        """Who approved, with the object id, which is unique."""
-        return str(self.by) if self.by is not None else _NOBODY
-
-
-class AtDeadline(StrEnum):
-    """What happens to a plan without a decision at its deadline."""
-
-    ESCALATE = "escalate"
-    REVOKE = "revoke"
-
-
-class KeyDistributionOutcome(StrEnum):
-    """The result of a key distribution."""
-
-    DONE = "done"
-    NOT_ASKED = "not_asked"  # no tag names a secret
-    DECLINED = "declined"  # the secret does not hold the old key, or the settings do not allow it
-
-
-@dataclass(frozen=True, slots=True)
-class KeyDistribution:
-    """Whether the new key is where its consumers read it. `secret` is the secret's id without a version."""
-
-    outcome: KeyDistributionOutcome
-    at: datetime
-    said: str  # one English sentence
-    secret: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LockedDown:
-    """A lockdown and the state before it. `before` and `after` are ARM's properties as JSON text.
-
-    Recorded with `after` empty before the lockdown, so that it can always be undone.
-    """
-
-    kind: Lockdown
-    at: datetime
-    before: str
-    after: str = ""
-    undone_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.decision.effective_permissions import of_record
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.sas import Severity, assess
 
 _SEVERITIES = {severity.value: number for number, severity in enumerate(reversed(Severity))}

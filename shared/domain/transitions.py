@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import AccountFacts
+from shared.domain.approval import Approval, AtDeadline, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision.duplicates import reopened
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters, reporters
-from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Rejection, Revocation, State
+from shared.domain.execution import LockedDown
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.text import Foreign
 from shared.errors import NotAPerson, NotPermitted, WrongState
 

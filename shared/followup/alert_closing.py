@@ -7,7 +7,9 @@ from typing import Protocol
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing, Revoked
-from shared.domain.revocation import Outcome, Reason, Revocation
+from shared.domain.execution import Outcome
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.domain.text import inert
 from shared.errors import NotFound
 

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from shared.cloud.key_vault import Secret, SecretDisabled
 from shared.domain.account import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
-from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
+from shared.domain.execution import Execution, KeyDistribution, KeyDistributionOutcome
 from shared.domain.target import ActionKind
 from shared.errors import NotFound, TransientFailure
 from shared.sas import key_sha256

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import Conflict, SasquashError
 from shared.followup.step import Done, Step, Steps
 from shared.persistence.queues import Message, backoff

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from shared.domain.alert import AlertReference
+from shared.domain.execution import KeyDistributionOutcome
 from shared.domain.pending_steps import (
     closable,
     incident_due,
@@ -19,14 +20,8 @@ from shared.domain.pending_steps import (
     shares_incident,
     unannounced,
 )
-from shared.domain.revocation import (
-    ClosedAlert,
-    Filed,
-    KeyDistributionOutcome,
-    Notification,
-    Revocation,
-    State,
-)
+from shared.domain.revocation import ClosedAlert, Filed, Notification, Revocation
+from shared.domain.states import State
 from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.alert_closing import AlertCloser

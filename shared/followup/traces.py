@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from shared.domain.revocation import Change, Notification, Revocation, State
+from shared.domain.revocation import Change, Notification, Revocation
+from shared.domain.states import State
 from shared.domain.text import clean
 
 if TYPE_CHECKING:

@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import ClassVar
 
 from shared.actions.registry import Actions
+from shared.domain.execution import Outcome, Verification
 from shared.domain.pending_steps import with_verification
-from shared.domain.revocation import Outcome, Revocation, State, Verification
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.followup.step import Done
 from shared.persistence.store import Store
 

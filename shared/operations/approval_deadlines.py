@@ -6,7 +6,8 @@ The record said from the start which of the two it would be (`Revocation.at_dead
 import logging
 
 from shared.domain import transitions
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence.queues import SAFETY_NET
 from shared.persistence.store import Store
 

@@ -21,7 +21,8 @@ from azure.storage.blob.aio import ContainerClient
 from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest, Urgency
 from shared.domain.finding import Report, report_of_event
-from shared.domain.revocation import Reason, Revocation
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords

@@ -14,7 +14,8 @@ from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey, PolicyState
 from shared.domain.decision.attribution import expired, named_policy
 from shared.domain.decision.duplicates import reopened
-from shared.domain.revocation import Reason, Revocation
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.errors import SasquashError
 from shared.persistence.queues import SAFETY_NET
 from shared.persistence.store import Store

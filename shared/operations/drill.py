@@ -15,7 +15,8 @@ from shared.cloud.event_grid import Publisher
 from shared.domain.account import AccountKey
 from shared.domain.decision.policy import Mode
 from shared.domain.finding import in_text
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import KEY_NAMES
 from shared.errors import NotFound
 from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable

@@ -6,7 +6,8 @@ from dataclasses import replace
 from shared.containment.verdicts import conclude
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import unannounced
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.persistence.store import Store
 
 _SOURCE = "sasquash"

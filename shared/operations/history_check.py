@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from shared.cloud.history_copy import HistoryCopy
 from shared.domain.history import CopiedLine, Integrity, Judgment, judge, missing
-from shared.domain.revocation import Reason
+from shared.domain.states import Reason
 from shared.errors import SasquashError
 from shared.operations.failure_records import FailureRecords
 from shared.persistence.history_rows import PARTITIONS, Checked, Copied, HistoryRows, Stored

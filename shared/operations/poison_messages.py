@@ -14,7 +14,8 @@ from azure.storage.blob.aio import ContainerClient
 from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
 from shared.containment.verdicts import conclude
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords, is_failure_record

@@ -10,7 +10,8 @@ import logging
 from datetime import datetime, timedelta
 
 from shared.domain.pending_steps import outstanding
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import SasquashError
 from shared.operations import approval_deadlines
 from shared.persistence.state_index import OpenRow, StateIndex

@@ -26,9 +26,9 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
+from shared.domain.execution import Execution
 from shared.domain.finding import Finding
 from shared.domain.known_paths import split
-from shared.domain.revocation import Execution
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.errors import InvalidRequest
 from shared.persistence.state_index import is_key
 

@@ -12,21 +12,11 @@ import msgspec
 from azure.data.tables import TableEntity
 
 from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.approval import Approval, EvidenceCheck, Rejection
+from shared.domain.execution import Liveness, LockedDown, Plan
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
-from shared.domain.revocation import (
-    Approval,
-    ClosedAlert,
-    EvidenceCheck,
-    HistoryHead,
-    Liveness,
-    LockedDown,
-    Notification,
-    Plan,
-    Rejection,
-    Revocation,
-    Sighting,
-)
+from shared.domain.revocation import ClosedAlert, HistoryHead, Notification, Revocation, Sighting
 from shared.domain.text import RichText
 from shared.domain.usage import Usage
 

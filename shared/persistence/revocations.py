@@ -26,13 +26,8 @@ from shared.cloud.errors import from_azure, translate_errors
 from shared.domain import history_evidence
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry, chained
-from shared.domain.revocation import (
-    STATE_OF,
-    Change,
-    Reason,
-    Revocation,
-    State,
-)
+from shared.domain.revocation import Change, Revocation
+from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.text import LONGEST, Foreign, clean
 from shared.errors import Conflict, SasquashError
 from shared.persistence import history_rows, page_tokens

@@ -22,7 +22,8 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
-from shared.domain.revocation import Change, Reason, Revocation, State
+from shared.domain.revocation import Change, Revocation
+from shared.domain.states import Reason, State
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)

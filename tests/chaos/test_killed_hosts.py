@@ -10,7 +10,8 @@ from azure.core.messaging import CloudEvent
 from local.network.faults import Effect, Fault
 from local.tenant.model import Account
 from shared.domain.finding import REPORTED, in_text
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from tests.simulation import judgment
 from tests.simulation.loop import EPOCH
 from tests.simulation.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario

@@ -15,8 +15,10 @@ from shared.api.revocations import requests
 from shared.domain import finding
 from shared.domain.alert import AlertSource
 from shared.domain.caller import Caller
+from shared.domain.execution import KeyDistributionOutcome, Outcome, Verification
 from shared.domain.readiness import Check
-from shared.domain.revocation import KeyDistributionOutcome, Outcome, Reason, Revocation, State, Verification
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import Blocked
 from shared.persistence.readiness import DrillOutcome

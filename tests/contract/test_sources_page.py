@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from local.reporters import reports
-from shared.domain.revocation import STATE_OF, Reason, State
+from shared.domain.states import STATE_OF, Reason, State
 from shared.sources import trufflehog
 from shared.sources.entries import Text
 from tests.support.paths import ROOT

@@ -3,7 +3,7 @@
 import pytest
 
 from local.tenant.model import Account
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support.api_calls import (
     APPROVER,
     APPROVER_NAME,

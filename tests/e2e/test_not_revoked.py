@@ -9,7 +9,7 @@ from azure.core.messaging import CloudEvent
 from local.tenant.model import Account, new_storage_key
 from shared.domain import finding
 from shared.domain.finding import Report
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, blob_sas
 

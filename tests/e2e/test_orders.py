@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.e2e.test_smallest_action import delegated
 from tests.support.api_calls import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
 from tests.support.deployment import Deployment, Developer

@@ -21,7 +21,8 @@ from local.reporters import reports
 from local.tenant.model import STATE_ACCOUNT
 from shared.domain import event_size, finding
 from shared.domain.finding import REPORTED, Finding
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from tests.support.bicep import functions
 from tests.support.deployment import Deployment, Developer, is_closed
 from tests.support.function_host import running_host

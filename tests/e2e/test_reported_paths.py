@@ -9,7 +9,7 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from local.tenant.model import Account
 from shared.domain.finding import REPORTED, in_text
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import blob_sas, later
 

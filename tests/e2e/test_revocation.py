@@ -9,7 +9,8 @@ from azure.eventgrid import EventGridEvent
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.domain import finding
-from shared.domain.revocation import Outcome, Reason, State
+from shared.domain.execution import Outcome
+from shared.domain.states import Reason, State
 from tests.support.deployment import OWNER, Deployment
 from tests.support.leaks import LEAKS, Leak, account_sas
 

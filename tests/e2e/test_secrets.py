@@ -15,7 +15,8 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.tenant.model import KEY_VAULT, STATE_ACCOUNT, Account
 from shared.domain import finding
-from shared.domain.revocation import KeyDistributionOutcome, State
+from shared.domain.execution import KeyDistributionOutcome
+from shared.domain.states import State
 from tests.e2e.test_smallest_action import delegated
 from tests.support.api_calls import APPROVER, READER, RESPONDER, call, order
 from tests.support.deployment import Deployment, Developer, forms

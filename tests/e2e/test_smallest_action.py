@@ -9,7 +9,8 @@ from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.domain import finding
-from shared.domain.revocation import Outcome, State
+from shared.domain.execution import Outcome
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from tests.support.deployment import Deployment, Developer
 from tests.support.policy_resources import PLACES, REFUSED, Container, Place

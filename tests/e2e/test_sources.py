@@ -15,7 +15,7 @@ from local.reporters import reports
 from local.reporters.reports import Posted
 from local.tenant.model import Account, new_storage_key
 from shared.api.intake.registry import TEXT_READERS
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support.api_calls import APPROVER, SECOND_APPROVER, approve
 from tests.support.deployment import Deployment, is_closed
 from tests.support.intake import generic

@@ -10,7 +10,7 @@ from local.tenant.model import STATE_ACCOUNT, Account
 from shared.app import App
 from shared.containment import account_session
 from shared.domain.finding import Finding, read
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation

@@ -5,7 +5,7 @@ import pytest
 from local.arm import storage_accounts
 from local.network.faults import Effect
 from shared.cloud.accounts import AccountRef, Accounts
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.errors import Blocked, NotFound, TransientFailure
 from shared.persistence.queues import Message
 from tests.support.driver import Driver, found, report

@@ -9,7 +9,7 @@ from shared.app import App
 from shared.cloud.arm_throttle import Kind as ArmCall
 from shared.containment import ingest
 from shared.domain.finding import Finding
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
 from tests.support.containment import (

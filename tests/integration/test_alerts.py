@@ -20,7 +20,8 @@ from local.tenant.senders import (
 )
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
-from shared.domain.revocation import MOST_ALERTS, Reason, Revocation, State
+from shared.domain.revocation import MOST_ALERTS, Revocation
+from shared.domain.states import Reason, State
 from shared.followup.briefing.build import brief
 from shared.persistence import alert_queue, step_leases
 from shared.persistence.alert_queue import AlertMessage

@@ -6,8 +6,10 @@ from collections.abc import Awaitable
 import pytest
 
 from local.tenant.model import Account
+from shared.domain.approval import AtDeadline
 from shared.domain.caller import Caller
-from shared.domain.revocation import AtDeadline, Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

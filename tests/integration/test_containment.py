@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from tests.support import unusual_leaks
 from tests.support.containment import (
     LIST_KEYS,

@@ -11,7 +11,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from local.tenant.model import Account
 from shared.domain.finding import REPORTED, Finding, Report
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.containment import rotated

@@ -7,7 +7,8 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import new_storage_key
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import (
     NotPermitted,
     WrongState,

@@ -8,8 +8,11 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account
+from shared.domain.approval import Approval
 from shared.domain.caller import Caller
-from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State
+from shared.domain.execution import Outcome
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation

@@ -13,7 +13,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import Account, new_storage_key
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.cloud_clients import options

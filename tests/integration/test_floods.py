@@ -10,7 +10,7 @@ import pytest
 
 from local.tenant.model import SECURITY_MAILBOX, Account, Mail
 from shared.domain.finding import REPORTED, Finding, Report
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

@@ -23,7 +23,8 @@ from shared.app import App
 from shared.cloud.history_copy import Row
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry, Integrity, chained
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.operations import history_check
 from shared.persistence import history_rows
 from shared.persistence.outbox import SETTLED

@@ -8,7 +8,8 @@ from local.network.faults import Effect
 from local.network.hostnames import INCIDENTS_HOST
 from local.reporters.incident_receiver import PATH
 from local.tenant.model import SECURITY_MAILBOX, SUBSCRIPTION_ID, Account, Incident
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence.queues import Message
 from tests.support.decisions import BOB
 from tests.support.driver import OWNER, Driver, found, report

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from local.tenant.model import Account
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import (
     SasquashError,
 )

@@ -11,7 +11,7 @@ from local.network.faults import Effect
 from local.tenant.model import KEY_VAULT, Account
 from local.tenant.model.vault import SecretVersion
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
+from shared.domain.execution import Execution, KeyDistribution, KeyDistributionOutcome
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, TransientFailure
 from shared.sas import key_sha256

@@ -11,7 +11,9 @@ from local.network.faults import Effect
 from local.tenant.model import Account
 from shared.api.revocations.requests import OrderRequest
 from shared.domain.caller import Caller
-from shared.domain.revocation import Outcome, Reason, Revocation, State
+from shared.domain.execution import Outcome
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message

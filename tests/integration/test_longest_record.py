@@ -12,34 +12,31 @@ from shared.actions.registry import ACTION_SPECS, Actions
 from shared.cloud.history_copy import LONGEST
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision import plan as plans
-from shared.domain.known_paths import MOST, KnownPaths
-from shared.domain.revocation import (
-    MOST_ALERTS,
-    STATE_OF,
-    Approval,
-    Change,
-    ClosedAlert,
-    EvidenceCheck,
-    EvidenceOutcome,
+from shared.domain.execution import (
     Execution,
-    Filed,
     KeyDistribution,
     KeyDistributionOutcome,
     Liveness,
     LockedDown,
-    Notification,
     Outcome,
-    Owner,
-    Reason,
-    Rejection,
-    Revocation,
-    Sighting,
-    State,
-    StepLease,
     Verification,
 )
+from shared.domain.known_paths import MOST, KnownPaths
+from shared.domain.revocation import (
+    MOST_ALERTS,
+    Change,
+    ClosedAlert,
+    Filed,
+    Notification,
+    Owner,
+    Revocation,
+    Sighting,
+    StepLease,
+)
+from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import RichText
 from shared.domain.usage import Client, Touched, Usage

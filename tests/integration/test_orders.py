@@ -5,7 +5,7 @@ import pytest
 from local.network.faults import Effect
 from shared.api.revocations import service as service_module
 from shared.api.revocations.requests import OrderRequest
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.errors import (
     InvalidRequest,

@@ -12,7 +12,8 @@ from azure.storage.queue.aio import QueueClient
 from local.tenant.model import Account
 from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED, Finding
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, found, report

@@ -7,7 +7,7 @@ import pytest
 
 from local.tenant.model import new_storage_key
 from shared.api.revocations.requests import PageQuery
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.errors import (
     NoSuchRecord,
 )

@@ -12,7 +12,8 @@ from shared.api.revocations import rendering
 from shared.app import App
 from shared.domain.finding import Finding
 from shared.domain.history import Integrity
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from shared.persistence.revocation_entity import snapshot
 from shared.rebuild.__main__ import rebuild, said

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from local.tenant.model import new_storage_key
 from shared.domain import finding as findings
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.containment import (

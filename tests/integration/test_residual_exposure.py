@@ -10,7 +10,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
 from local.tenant.model import SUBSCRIPTION_ID, Account, ActivityEvent
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.followup.investigation.other_policies import OtherPolicies
 from shared.persistence.queues import Message

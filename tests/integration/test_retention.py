@@ -12,7 +12,8 @@ from local.tenant.model import new_storage_key
 from shared.app import App
 from shared.domain.finding import Finding
 from shared.domain.history import Integrity
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.persistence.history_rows import Copied
 from shared.persistence.outbox import SETTLED
 from shared.persistence.queues import Message

@@ -9,7 +9,8 @@ from local.network.faults import Effect
 from local.tenant.model import new_storage_key
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.errors import Conflict, InvalidRequest, TransientFailure
 from shared.persistence.revocations import Ledger

@@ -12,7 +12,7 @@ import pytest
 from local.monitor.insights import PUBLISHER
 from local.tenant.model import Group, Identity, RoleAssignment
 from shared.domain.alert import AlertReference
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.target import Lockdown
 from shared.persistence.queues import Message
 from tests.integration import test_alerts, test_incident_sinks, test_key_distribution, test_lockdown

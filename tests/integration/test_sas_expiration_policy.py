@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.tenant.model import Account
-from shared.domain.revocation import Outcome, Revocation, State
+from shared.domain.execution import Outcome
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence.queues import Message
 from tests.support import leaks, user_delegation
 from tests.support.driver import Driver, found, raw_report

@@ -4,7 +4,8 @@ import pytest
 
 from local.tenant.model import new_storage_key
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import TransientFailure
 from shared.persistence.revocations import Ledger
 from tests.support.driver import Crashed, Driver, Lifetime, found

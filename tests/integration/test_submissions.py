@@ -4,7 +4,7 @@ import pytest
 
 from local.tenant.model import new_storage_key
 from shared.api.revocations.requests import ReportRequest
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.errors import (
     NoSuchRecord,

@@ -7,7 +7,7 @@ from local.network.hostnames import APP_HOST
 from shared.api.revocations.requests import ReportRequest
 from shared.domain import message
 from shared.domain.caller import Caller
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.text import RichText
 from shared.persistence.queues import Message
 from tests.support import shares

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from local.network.faults import Effect
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

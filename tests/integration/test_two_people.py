@@ -9,8 +9,10 @@ from local.network.faults import Effect
 from local.reporters import reports
 from local.tenant.model import Account, new_storage_key
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.approval import EvidenceOutcome
 from shared.domain.caller import Caller
-from shared.domain.revocation import EvidenceOutcome, Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import NotAPerson, NotPermitted, SasquashError, WrongState
 from shared.operations import approval_deadlines
 from shared.persistence.queues import Message

@@ -11,7 +11,8 @@ from local.tenant.model import Account, Incident, Mail
 from shared.app import App
 from shared.domain.alert import AlertEvidence
 from shared.domain.finding import REPORTED, Finding, Report
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

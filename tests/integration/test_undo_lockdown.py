@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.api.revocations.requests import OrderRequest
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import (
     AccountBusy,

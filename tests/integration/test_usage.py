@@ -12,7 +12,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
 from local.tenant.model import SECURITY_MAILBOX, Account, new_storage_key
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence.queues import Message
 from tests.support.cloud_clients import browser, options
 from tests.support.driver import OWNER, Driver, found, report

@@ -7,7 +7,8 @@ import pytest
 from local.tenant.model import STATE_ACCOUNT, TENANT_ID, new_storage_key
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Report, Reported
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import TransientFailure
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

@@ -12,8 +12,11 @@ from shared.containment import service
 from shared.containment.execution import PlanExecutor
 from shared.containment.repeated_reports import RepeatedReports
 from shared.domain.account import AccountKey
+from shared.domain.approval import Approval
 from shared.domain.decision.people import Quorum
-from shared.domain.revocation import Approval, Execution, Revocation, State
+from shared.domain.execution import Execution
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.errors import SasquashError
 from shared.persistence.accounts import AccountLock, AccountTable, Intent

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from local.tenant.model import Cloud
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from tests.simulation.scenario import Kind, PlannedLeak, Scenario
 
 _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})

@@ -15,7 +15,8 @@ from typing import Any
 from local.tenant.model import STATE_ACCOUNT, storage
 from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED, Finding
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import SasquashError
 from tests.simulation import judgment
 from tests.simulation.faults import LATEST_ACTION, Schedule

@@ -4,8 +4,8 @@ from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.actions.account_key import AccountKeyAction
 from shared.actions.verification import Verifier
+from shared.domain.execution import Execution, VerificationToken
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Execution, VerificationToken
 from tests.support import samples
 from tests.support.jobs import job
 from tests.support.samples import NOW

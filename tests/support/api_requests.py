@@ -8,10 +8,12 @@ import azure.functions as func
 
 from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.domain import finding
+from shared.domain.approval import Approval
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.history import HistoryEntry, Integrity, chained
-from shared.domain.revocation import Approval, Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import InvalidRequest, NoSuchRecord, NotPermitted, SasquashError, WrongState
 from shared.persistence.history_rows import Checked
 from tests.support import samples

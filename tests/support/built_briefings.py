@@ -4,12 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from shared.domain.execution import Outcome, Verification
 from shared.domain.finding import Finding
-from shared.domain.revocation import (
-    Outcome,
-    State,
-    Verification,
-)
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.followup.briefing.build import brief
 from shared.followup.briefing.model import Briefing

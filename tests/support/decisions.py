@@ -8,7 +8,8 @@ from shared.api.revocations.requests import OrderRequest, ReportRequest
 from shared.domain.alert import AlertEvidence, AlertReference
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind, Lockdown
 from shared.persistence.queues import Message
 from tests.support.driver import Driver, Lifetime, report

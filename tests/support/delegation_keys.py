@@ -9,7 +9,7 @@ from shared.actions.delegation_key import DelegationKeyAction
 from shared.actions.liveness import LivenessCheck
 from shared.actions.user_delegation import UserDelegation
 from shared.actions.verification import Verifier
-from shared.domain.revocation import Execution, VerificationToken
+from shared.domain.execution import Execution, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind
 from tests.support import samples
 from tests.support.asgi import Credential

@@ -19,7 +19,8 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account
 from shared.domain import finding
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
 from tests.support.patience import PATIENCE

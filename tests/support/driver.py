@@ -31,7 +31,8 @@ from shared.cloud.graph import Graph
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.history import HistoryEntry
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.persistence import queues
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message

@@ -16,32 +16,21 @@ from hypothesis import strategies as st
 from shared.domain import alert
 from shared.domain.account import PolicyReading
 from shared.domain.alert import AlertEvidence
+from shared.domain.approval import Approval, AtDeadline, EvidenceCheck, EvidenceOutcome, Rejection
 from shared.domain.caller import Caller
-from shared.domain.finding import Finding, Order
-from shared.domain.known_paths import KnownPath, KnownPaths
-from shared.domain.readings import Reading
-from shared.domain.revocation import (
-    Approval,
-    AtDeadline,
-    Change,
-    ClosedAlert,
-    EvidenceCheck,
-    EvidenceOutcome,
-    Filed,
+from shared.domain.execution import (
     KeyDistribution,
     KeyDistributionOutcome,
     Liveness,
     LockedDown,
-    Notification,
     Outcome,
-    Owner,
-    Rejection,
-    Revocation,
-    Sighting,
-    State,
-    StepLease,
     Verification,
 )
+from shared.domain.finding import Finding, Order
+from shared.domain.known_paths import KnownPath, KnownPaths
+from shared.domain.readings import Reading
+from shared.domain.revocation import Change, ClosedAlert, Filed, Notification, Owner, Revocation, Sighting, StepLease
+from shared.domain.states import State
 from shared.domain.target import ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import Code, RichText
 from shared.domain.usage import Client, Touched, Usage

@@ -6,7 +6,8 @@ from datetime import timedelta
 from shared.actions.action import Job
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Plan, Revocation
+from shared.domain.execution import Plan
+from shared.domain.revocation import Revocation
 from tests.support import samples
 from tests.support.samples import KEYS, NOW
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from local.tenant.model import KEY_VAULT
 from local.tenant.model.vault import SecretVersion, Vault
 from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import Execution
+from shared.domain.execution import Execution
 from shared.errors import SasquashError
 from shared.followup.key_distribution import KeyDistributor
 from tests.support import samples

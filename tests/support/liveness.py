@@ -14,7 +14,7 @@ from azure.storage.blob import UserDelegationKey, generate_blob_sas
 
 from shared.actions.liveness import LivenessCheck, PrincipalExists
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Liveness
+from shared.domain.execution import Liveness
 from shared.errors import SasquashError
 from shared.sas import Leak, extract_leaks
 from tests.support import samples

@@ -8,7 +8,7 @@ from shared.actions.action import Executed, Interrupted
 from shared.actions.lockdown import LockdownAction
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Execution, LockedDown, Plan
+from shared.domain.execution import Execution, LockedDown, Plan
 from shared.domain.target import ActionKind, Lockdown
 from shared.persistence.accounts import Attributed, Intent
 from tests.support import samples

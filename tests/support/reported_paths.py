@@ -4,7 +4,7 @@ import re
 
 from local.tenant.model import Account
 from shared.domain.finding import Finding
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support.containment import rotated
 from tests.support.driver import found
 from tests.support.leaks import blob_sas

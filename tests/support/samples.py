@@ -20,9 +20,11 @@ from azure.storage.queue import generate_queue_sas
 
 from shared.domain.account import AccountFacts, PolicyReading, PolicyState, Via
 from shared.domain.alert import AlertEvidence, AlertReference, AlertSource
+from shared.domain.approval import Approval
 from shared.domain.caller import Caller
+from shared.domain.execution import Execution, Liveness, Plan, VerificationToken
 from shared.domain.finding import Finding, Order
-from shared.domain.revocation import Approval, Execution, Liveness, Plan, Revocation, VerificationToken
+from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Credential, Service, extract, key_sha256, mint_read_token
 from shared.settings import Settings

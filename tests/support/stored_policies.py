@@ -11,7 +11,7 @@ from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from shared.actions.action import Job
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading
-from shared.domain.revocation import Execution, Plan, VerificationToken
+from shared.domain.execution import Execution, Plan, VerificationToken
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Service
 from tests.support import samples

@@ -6,7 +6,7 @@ from shared.actions.verification import (
     Verifier,
 )
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Verification, VerificationToken
+from shared.domain.execution import Verification, VerificationToken
 from tests.support import samples
 from tests.support.data_plane import NEW_KEY, DataPlane
 from tests.support.samples import NOW

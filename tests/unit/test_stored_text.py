@@ -17,14 +17,17 @@ from shared.actions.verification import read_answer
 from shared.cloud.errors import from_status
 from shared.domain import alert, readiness, transitions
 from shared.domain.account import AccountKey
+from shared.domain.approval import Approval, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision.attribution import attribute
 from shared.domain.decision.planner import Proposals
 from shared.domain.decision.snapshot import Snapshot
+from shared.domain.execution import LockedDown
 from shared.domain.finding import Order
 from shared.domain.person import Person
 from shared.domain.readiness import Actions, Denial, Lock
-from shared.domain.revocation import Approval, LockedDown, Rejection, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import LONGEST
 from shared.domain.usage import Usage

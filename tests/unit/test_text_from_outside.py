@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from shared.api.revocations import rendering
 from shared.domain.history import HistoryEntry
 from shared.domain.message import Message
-from shared.domain.revocation import STATE_OF, Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.summary_line import SummaryLine
 from shared.followup.alert_closing import comment
 from shared.followup.briefing.build import brief

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from shared.actions.verification import Probe, Subject, control_start
 from shared.domain.account import AccountFacts, PolicyReading
-from shared.domain.revocation import VerificationToken
+from shared.domain.execution import VerificationToken
 from shared.domain.target import PolicyTarget
 from shared.sas import Service, mint_read_token
 

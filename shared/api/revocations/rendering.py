@@ -10,9 +10,11 @@ import msgspec
 from shared.api.revocations import responses
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.decision.people import quorum_of, rejecters
+from shared.domain.execution import Execution, LockedDown
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry
-from shared.domain.revocation import Execution, LockedDown, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.text import clean
 from shared.persistence.history_rows import Checked
 from shared.sas import Credential, assess

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from shared.actions.registry import ACTION_SPECS
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind, InvalidTarget
 from shared.errors import InvalidRequest, NoSuchRecord
 

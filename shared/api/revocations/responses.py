@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.alert import AlertSource
+from shared.domain.approval import AtDeadline, EvidenceOutcome
+from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.history import Integrity
-from shared.domain.revocation import AtDeadline, EvidenceOutcome, KeyDistributionOutcome, Outcome, Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Kind, Service, Severity
 

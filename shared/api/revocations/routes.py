@@ -17,7 +17,8 @@ from shared.api.revocations.requests import OrderRequest
 from shared.api.revocations.responses import Page, Revocations
 from shared.api.revocations.service import RevocationService
 from shared.domain.caller import Caller
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.operations.history_check import HistoryChecks
 from shared.sources import json_body
 

@@ -21,10 +21,13 @@ from shared.containment.execution import HeldLock
 from shared.containment.service import Containment
 from shared.domain import transitions
 from shared.domain.account import AccountFacts
+from shared.domain.approval import Approval, Rejection
 from shared.domain.caller import Caller
+from shared.domain.execution import LockedDown
 from shared.domain.finding import Finding, Order, Reported
 from shared.domain.history import HistoryEntry
-from shared.domain.revocation import Approval, LockedDown, Reason, Rejection, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
 from shared.persistence.queues import SAFETY_NET, Message

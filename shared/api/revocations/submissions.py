@@ -12,7 +12,8 @@ from shared.containment.service import Containment
 from shared.domain import finding as findings
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, Revocation
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.errors import Conflict, InvalidRequest, NoSuchRecord, TransientFailure
 from shared.persistence.revocations import SASQUASH
 from shared.persistence.store import Store

@@ -14,7 +14,8 @@ from typing import ClassVar
 from shared.domain.account import AccountFacts
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Execution, Plan, Revocation
+from shared.domain.execution import Execution, Plan
+from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.domain.text import Code, Line
 

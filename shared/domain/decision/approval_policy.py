@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.account import MODE_TAG, tag_in
+from shared.domain.approval import Approval, AtDeadline
 from shared.domain.decision.people import Quorum
 from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rules import Rule, RuleOutcome
 from shared.domain.decision.snapshot import PastExecution
-from shared.domain.revocation import Approval, AtDeadline, Plan
+from shared.domain.execution import Plan
 from shared.domain.target import CUTS_OFF_MANY, ActionKind
 
 _DAY = timedelta(hours=24)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.account import PolicyReading, PolicyState
-from shared.domain.revocation import Reason
+from shared.domain.states import Reason
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.domain.text import Foreign
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify

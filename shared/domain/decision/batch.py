@@ -14,9 +14,11 @@ from shared.domain.decision import outcomes
 from shared.domain.decision.evaluation import Evaluation, Known, evaluate
 from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.snapshot import Snapshot
+from shared.domain.execution import Execution, Plan
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import OF_THE_PATH, Execution, Plan, Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import OF_THE_PATH, Reason, State
 from shared.domain.target import ActionKind
 
 

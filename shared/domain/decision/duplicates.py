@@ -4,14 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.finding import Finding
-from shared.domain.revocation import (
-    MOST_ALERTS,
-    REOPENED_BY_A_NEW_REPORT,
-    Reason,
-    Revocation,
-    Sighting,
-    State,
-)
+from shared.domain.revocation import MOST_ALERTS, Revocation, Sighting
+from shared.domain.states import REOPENED_BY_A_NEW_REPORT, Reason, State
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
 _REPEATED_FOR = timedelta(seconds=30)

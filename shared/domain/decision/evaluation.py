@@ -6,6 +6,7 @@ Pure. `planner` makes the plan, `approval_policy` says who decides on it.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.domain.approval import Approval
 from shared.domain.decision.approval_policy import Decision, decide
 from shared.domain.decision.attribution import Verdict, attribute_any, expired, named_policy
 from shared.domain.decision.people import quorum
@@ -13,9 +14,10 @@ from shared.domain.decision.planner import Proposals
 from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import RuleOutcome
 from shared.domain.decision.snapshot import Snapshot
+from shared.domain.execution import Liveness, Plan
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Approval, Liveness, Plan, Reason
+from shared.domain.states import Reason
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.sas import Credential, Kind
 

@@ -10,7 +10,9 @@ from shared.domain.decision.evaluation import Evaluation, policy_of
 from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import RuleOutcome
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
+from shared.domain.execution import Execution, Plan
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 
 _SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.approval import Approval
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
-from shared.domain.revocation import Approval, Revocation
+from shared.domain.revocation import Revocation
 from shared.sas import Severity, assess
 
 APPROVER = "Sasquash.Approver"

@@ -4,7 +4,7 @@ import hashlib
 
 from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
-from shared.domain.revocation import Plan
+from shared.domain.execution import Plan
 from shared.domain.target import ActionKind, PolicyTarget
 
 

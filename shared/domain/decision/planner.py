@@ -16,8 +16,9 @@ from shared.domain.decision.effective_permissions import as_granted
 from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import Rule, first_that_holds
 from shared.domain.decision.snapshot import Snapshot
+from shared.domain.execution import Liveness, Plan
 from shared.domain.finding import Order
-from shared.domain.revocation import Liveness, Plan, Reason
+from shared.domain.states import Reason
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
 from shared.domain.text import Foreign
 from shared.sas import Credential, Kind

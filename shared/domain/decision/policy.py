@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from shared.domain.approval import AtDeadline
 from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.decision.rules import Rule
-from shared.domain.revocation import AtDeadline
 
 
 class Mode(StrEnum):

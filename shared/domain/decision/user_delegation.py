@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.decision.duplicates import ended_unverified, reopened
-from shared.domain.revocation import Liveness, Revocation, State
+from shared.domain.execution import Liveness
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.sas import Credential, Kind
 from shared.sas.classify import moment
 

@@ -3,19 +3,14 @@
 from datetime import datetime
 
 from shared.actions.registry import ACTION_SPECS
+from shared.domain.approval import AtDeadline
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters
+from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
-from shared.domain.revocation import (
-    MOST_ALERTS,
-    AtDeadline,
-    KeyDistributionOutcome,
-    Outcome,
-    Reason,
-    Revocation,
-    State,
-)
+from shared.domain.revocation import MOST_ALERTS, Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.domain.text import Code, Foreign, Line, RichText, defang
 from shared.followup.briefing.model import Briefing, TimelineEntry

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.summary_line import SummaryLine
 from shared.domain.text import Code, Foreign, Line, RichText, defang, utc
 from shared.followup.briefing.build import brief

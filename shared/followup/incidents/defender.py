@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from shared.cloud.http import Rest
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.text import inert
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title

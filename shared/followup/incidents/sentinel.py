@@ -15,7 +15,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.cloud.arm import json_of
 from shared.cloud.errors import translate_errors
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.text import inert
 from shared.errors import NotFound, TransientFailure
 from shared.followup.briefing.headlines import title

@@ -10,9 +10,11 @@ from datetime import timedelta
 from typing import ClassVar
 
 from shared.domain.alert import AlertEvidence, AlertSource
+from shared.domain.approval import EvidenceCheck, EvidenceOutcome
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import needs_evidence_check
-from shared.domain.revocation import EvidenceCheck, EvidenceOutcome, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.text import clean
 from shared.errors import Blocked, NotFound, TransientFailure
 from shared.followup.step import Done

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from shared.domain.message import Message
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.summary_line import SummaryLine
 from shared.domain.text import clean
 from shared.followup.briefing.group import describe

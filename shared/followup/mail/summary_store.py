@@ -26,7 +26,8 @@ from azure.data.tables.aio import TableClient
 from shared.cloud.errors import translate_errors
 from shared.cloud.graph import Graph
 from shared.domain.message import Message
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.summary_line import SummaryLine, line_key
 from shared.followup.briefing.build import brief
 from shared.followup.briefing.model import Briefing

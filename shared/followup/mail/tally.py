@@ -4,7 +4,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterable
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.summary_line import SummaryLine
 from shared.followup.briefing.group import where
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.cloud.graph import Graph
-from shared.domain.revocation import Reason, Revocation
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.followup.briefing.build import brief
 from shared.followup.mail.compose import compose
 from shared.settings import Settings

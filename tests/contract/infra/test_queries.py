@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.cloud.errors import from_status
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.followup import traces
 from shared.followup.traces import Milestone
 from shared.operations import drill, history_check, history_copier, poison_messages, readiness

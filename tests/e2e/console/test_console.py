@@ -10,7 +10,7 @@ from azure.core.messaging import CloudEvent
 from playwright.async_api import Browser, expect
 
 from shared.domain import finding
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.e2e.test_sources import fingerprint as fingerprint_of
 from tests.e2e.test_sources import made, post
 from tests.support.api_calls import SECOND_APPROVER, act, approve, call, order

@@ -28,8 +28,8 @@ from shared.actions.action import Job
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
+from shared.domain.execution import Execution, Outcome, Plan
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Execution, Outcome, Plan
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Service
 from tests.support import samples

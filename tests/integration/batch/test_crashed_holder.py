@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support.containment import rotated
 from tests.support.driver import Crashed, Driver, Lifetime, found, report

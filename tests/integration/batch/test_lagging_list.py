@@ -9,7 +9,7 @@ import pytest
 
 from shared.containment.account_reader import behind_our_rotation, behind_the_account
 from shared.domain.account import AccountKey
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message

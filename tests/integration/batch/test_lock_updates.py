@@ -1,7 +1,7 @@
 """What the lock holds."""
 
 from local.network.faults import Effect
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support.containment import rotated
 from tests.support.driver import Driver, found, report
 from tests.support.leaks import account_sas

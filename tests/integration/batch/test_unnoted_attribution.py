@@ -7,7 +7,7 @@ import pytest
 from local.network.faults import Effect
 from local.tenant.model import Account
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.containment import rotated

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.containment import rotated

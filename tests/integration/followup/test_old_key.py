@@ -1,7 +1,8 @@
 """A key that is still accepted, or still listed, after its regeneration."""
 
 from local.tenant.model import Account
-from shared.domain.revocation import Outcome, Reason, State
+from shared.domain.execution import Outcome
+from shared.domain.states import Reason, State
 from tests.support.driver import OWNER, Driver, report
 from tests.support.followups import contained, followed, left
 

@@ -8,7 +8,7 @@ import pytest
 from local.network.faults import Effect
 from local.tenant.model import Account
 from shared.domain.finding import Finding
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.persistence.queues import Message
 from tests.support.driver import Crashed, Driver, Lifetime
 from tests.support.followups import DENY, TAGS, contained, followed, left

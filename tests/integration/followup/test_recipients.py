@@ -3,7 +3,7 @@
 import pytest
 
 from local.tenant.model import SECURITY_MAILBOX, Account
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, report
 from tests.support.followups import contained, followed

@@ -3,7 +3,8 @@
 import pytest
 
 from local.tenant.model import Account
-from shared.domain.revocation import Outcome, State
+from shared.domain.execution import Outcome
+from shared.domain.states import State
 from tests.support.driver import Driver
 from tests.support.followups import DENY, TAGS, contained, followed, left
 

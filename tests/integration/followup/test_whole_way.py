@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from local.tenant.model import SECURITY_MAILBOX, Account
-from shared.domain.revocation import Outcome, State
+from shared.domain.execution import Outcome
+from shared.domain.states import State
 from shared.factories import background
 from tests.support.driver import OWNER, Driver
 from tests.support.followups import contained, followed, left

@@ -1,7 +1,8 @@
 """Others change the policy at the same time."""
 
 from shared.domain.caller import Caller
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from tests.support import shares
 from tests.support.driver import Driver, found, report

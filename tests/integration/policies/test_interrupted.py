@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from local.tenant.model import Account
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import shares
 from tests.support.driver import Crashed, Driver, Lifetime, ended, found, report

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from tests.support.deployment import Deployment
 from tests.support.driver import Driver, found, report
 from tests.support.policy_leaks import leaked, meanwhile

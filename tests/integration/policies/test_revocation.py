@@ -3,7 +3,8 @@
 import pytest
 
 from local.network.faults import Effect
-from shared.domain.revocation import Outcome, Reason, State
+from shared.domain.execution import Outcome
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks

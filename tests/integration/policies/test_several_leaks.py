@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import shares
 from tests.support.driver import Driver, ended, found, raw_report, report

@@ -4,7 +4,8 @@ import asyncio
 
 from local.network.faults import Effect
 from shared.domain import finding as findings
-from shared.domain.revocation import Outcome, Reason, State
+from shared.domain.execution import Outcome
+from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support.driver import Driver, Lifetime, ended, found, report
 from tests.support.policy_leaks import get_acl, leaked, set_acl

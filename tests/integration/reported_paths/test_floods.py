@@ -6,7 +6,8 @@ import pytest
 
 from local.tenant.model import new_storage_key
 from shared.domain.known_paths import MOST, MOST_TRIED
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import TransientFailure
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from tests.support import shares, unusual_leaks
 from tests.support.containment import LIST_KEYS

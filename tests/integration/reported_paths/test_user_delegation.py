@@ -1,6 +1,6 @@
 """The paths at which a user delegation SAS is tried."""
 
-from shared.domain.revocation import State
+from shared.domain.states import State
 from tests.support import user_delegation
 from tests.support.decisions import ADA, asked
 from tests.support.driver import Driver, found, raw_report, report

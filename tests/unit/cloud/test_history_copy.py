@@ -12,7 +12,7 @@ import pytest
 from shared.cloud import history_copy
 from shared.cloud.history_copy import LONGEST, rows_of
 from shared.domain.history import HistoryEntry, chained
-from shared.domain.revocation import State
+from shared.domain.states import State
 
 FINGERPRINT = "ab" * 32
 AT = datetime(2026, 11, 30, 12, 0, 0, 250000, tzinfo=UTC)

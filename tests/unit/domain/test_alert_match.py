@@ -9,7 +9,8 @@ import pytest
 
 from shared.domain.alert_match import Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.sas import Kind, extract
 from tests.support import samples

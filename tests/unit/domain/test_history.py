@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.history import CopiedLine, HistoryEntry, Integrity, chained, hash_of, judge, missing
-from shared.domain.revocation import HistoryHead, State
+from shared.domain.revocation import HistoryHead
+from shared.domain.states import State
 
 FINGERPRINT = "ab" * 32
 AT = datetime(2026, 11, 30, 12, 0, 0, 250000, tzinfo=UTC)

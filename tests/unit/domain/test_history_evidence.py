@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from shared.domain import history_evidence
-from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State, Verification
+from shared.domain.approval import Approval
+from shared.domain.execution import Outcome, Verification
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.samples import NOW, PERSON

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.domain.approval import EvidenceCheck, EvidenceOutcome
+from shared.domain.execution import Liveness, LockedDown, Outcome, Verification
 from shared.domain.pending_steps import (
     closable,
     confirmed,
@@ -23,22 +25,8 @@ from shared.domain.pending_steps import (
     unnotified,
     with_verification,
 )
-from shared.domain.revocation import (
-    ClosedAlert,
-    EvidenceCheck,
-    EvidenceOutcome,
-    Filed,
-    Liveness,
-    LockedDown,
-    Notification,
-    Outcome,
-    Reason,
-    Revocation,
-    Sighting,
-    State,
-    StepLease,
-    Verification,
-)
+from shared.domain.revocation import ClosedAlert, Filed, Notification, Revocation, Sighting, StepLease
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.persistence.step_leases import without_lease
 from tests.support import samples

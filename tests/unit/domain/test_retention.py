@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.retention import prunable
-from shared.domain.revocation import HistoryHead, Reason, Revocation, State
+from shared.domain.revocation import HistoryHead, Revocation
+from shared.domain.states import Reason, State
 from shared.sas import Kind
 from tests.support import samples
 from tests.support.samples import NOW

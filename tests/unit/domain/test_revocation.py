@@ -4,22 +4,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.domain.revocation import (
-    REOPENED_BY_A_NEW_REPORT,
-    STATE_OF,
-    Change,
-    ClosedAlert,
-    Filed,
-    Notification,
-    Outcome,
-    Owner,
-    Reason,
-    Revocation,
-    Sighting,
-    State,
-    StepLease,
-    Verification,
-)
+from shared.domain.execution import Outcome, Verification
+from shared.domain.revocation import Change, ClosedAlert, Filed, Notification, Owner, Revocation, Sighting, StepLease
+from shared.domain.states import REOPENED_BY_A_NEW_REPORT, STATE_OF, Reason, State
 from tests.support import samples
 from tests.support.samples import KEYS, NOW
 

@@ -6,9 +6,12 @@ from datetime import timedelta
 import pytest
 
 from shared.domain import transitions
+from shared.domain.approval import Approval, AtDeadline, Rejection
 from shared.domain.caller import Caller
+from shared.domain.execution import LockedDown
 from shared.domain.finding import Finding, Order
-from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Rejection, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import NotAPerson, NotPermitted, WrongState
 from tests.support import samples

@@ -4,7 +4,9 @@ import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing, Revoked
-from shared.domain.revocation import Outcome, Reason, Revocation, State, Verification
+from shared.domain.execution import Outcome, Verification
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.errors import Blocked, NotFound
 from shared.followup.alert_closing import AlertCloser, comment
 from shared.sas import extract

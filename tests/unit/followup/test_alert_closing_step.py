@@ -8,7 +8,8 @@ import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing
-from shared.domain.revocation import Revocation, Sighting, State
+from shared.domain.revocation import Revocation, Sighting
+from shared.domain.states import State
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup import steps
 from shared.followup.steps import AlertClosingStep

@@ -9,7 +9,8 @@ from azure.core.rest import HttpRequest
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.domain.finding import REPORTED
-from shared.domain.revocation import Change, Reason, Revocation, State
+from shared.domain.revocation import Change, Revocation
+from shared.domain.states import Reason, State
 from shared.errors import Blocked, Throttled, TransientFailure
 from shared.followup.events import Announcement, StateEvents
 from tests.support import samples

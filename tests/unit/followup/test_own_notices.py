@@ -19,7 +19,9 @@ from shared import redaction
 from shared.api.intake.registry import TEXT_READERS
 from shared.api.revocations import rendering
 from shared.domain.alert import cleaned
-from shared.domain.revocation import Change, Outcome, Reason, Revocation, Sighting, State, Verification
+from shared.domain.execution import Outcome, Verification
+from shared.domain.revocation import Change, Revocation, Sighting
+from shared.domain.states import Reason, State
 from shared.domain.summary_line import SummaryLine
 from shared.followup.alert_closing import comment
 from shared.followup.briefing.build import brief

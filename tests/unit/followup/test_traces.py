@@ -8,7 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from shared.domain.revocation import Change, Notification, Reason, Revocation, State
+from shared.domain.revocation import Change, Notification, Revocation
+from shared.domain.states import Reason, State
 from shared.followup.traces import Traces
 from tests.support import samples
 from tests.support.samples import NOW

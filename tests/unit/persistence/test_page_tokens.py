@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.errors import InvalidRequest
 from shared.persistence import page_tokens
 

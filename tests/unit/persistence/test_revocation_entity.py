@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from azure.data.tables import TableEntity
 
+from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision.people import quorum_of
-from shared.domain.revocation import Approval, EvidenceCheck, EvidenceOutcome, Rejection, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.persistence.revocation_entity import from_entity, to_entity
 from tests.support import samples

@@ -12,7 +12,7 @@ from local.tenant.model import Account
 from shared.actions import account_key
 from shared.actions.account_key import AccountKeyAction
 from shared.domain.account import AccountKey
-from shared.domain.revocation import Execution
+from shared.domain.execution import Execution
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, SasquashError, Throttled, TransientFailure
 from shared.sas import key_sha256

@@ -11,7 +11,8 @@ from shared.actions.account_key import AccountKeyAction, by_listing
 from shared.actions.action import Interrupted
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey
-from shared.domain.revocation import Execution, Outcome, Revocation, VerificationToken
+from shared.domain.execution import Execution, Outcome, VerificationToken
+from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.errors import TransientFailure
 from shared.persistence.accounts import Intent

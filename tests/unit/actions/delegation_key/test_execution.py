@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from local.tenant.model import Account, Cloud
 from shared.actions import delegation_key
 from shared.actions.delegation_key import DelegationKeyAction
-from shared.domain.revocation import Execution
+from shared.domain.execution import Execution
 from shared.domain.target import DELEGATION_KEYS, ActionKind
 from shared.errors import AccountGone, Blocked, Throttled, TransientFailure
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering

@@ -8,7 +8,7 @@ import pytest
 
 from local.tenant.model import Account
 from shared.actions.delegation_key import DelegationKeyAction
-from shared.domain.revocation import Outcome
+from shared.domain.execution import Outcome
 from shared.sas import extract_leaks
 from tests.support import samples
 from tests.support.delegation_keys import HOST, JOB, NAME, Clock, executed, execution

@@ -8,7 +8,7 @@ import pytest
 from local.tenant.model import Account
 from shared.actions.lockdown import LockdownAction
 from shared.cloud.accounts import Accounts
-from shared.domain.revocation import Execution
+from shared.domain.execution import Execution
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import Blocked, TransientFailure
 from tests.support.arm_transport import Wire, answering

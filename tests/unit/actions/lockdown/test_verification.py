@@ -5,7 +5,7 @@ import pytest
 from local.tenant.model import Account
 from shared.actions.lockdown import LockdownAction
 from shared.cloud.accounts import Accounts
-from shared.domain.revocation import Outcome
+from shared.domain.execution import Outcome
 from shared.domain.target import Lockdown
 from tests.support import samples
 from tests.support.lockdowns import RULES, lock

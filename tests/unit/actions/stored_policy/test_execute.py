@@ -3,7 +3,7 @@
 import pytest
 
 from shared.actions.stored_policy import StoredPolicyAction
-from shared.domain.revocation import Execution
+from shared.domain.execution import Execution
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, TransientFailure
 from shared.sas import Service

@@ -10,7 +10,7 @@ from shared.actions.acl.policies import NO_POLICY
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
 from shared.domain.account import PolicyReading, PolicyState, Via
-from shared.domain.revocation import VerificationToken
+from shared.domain.execution import VerificationToken
 from shared.sas import Service
 from tests.support.acl_service import AclPlane
 from tests.support.samples import ACCOUNT, NOW, SERVICES

@@ -9,7 +9,7 @@ from azure.core.rest import HttpRequest
 
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import Execution, Outcome, Verification
+from shared.domain.execution import Execution, Outcome, Verification
 from shared.errors import TransientFailure
 from shared.sas import Service
 from tests.support import samples

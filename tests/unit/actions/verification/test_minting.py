@@ -11,7 +11,7 @@ from shared.actions.verification import (
     Verifier,
 )
 from shared.domain.account import AccountFacts, SasPolicy
-from shared.domain.revocation import Outcome
+from shared.domain.execution import Outcome
 from shared.sas import Service, verify
 from tests.support import samples
 from tests.support.data_plane import DataPlane

@@ -16,7 +16,7 @@ from shared.actions.verification import (
     unless_blocked,
 )
 from shared.domain.account import SasPolicy
-from shared.domain.revocation import Outcome
+from shared.domain.execution import Outcome
 from tests.support import samples
 from tests.support.samples import NOW
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
-from shared.domain.revocation import Execution, Outcome
+from shared.domain.execution import Execution, Outcome
 from shared.sas import Service
 from tests.support import samples
 from tests.support.data_plane import NEW_KEY, DataPlane

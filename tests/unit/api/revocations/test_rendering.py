@@ -8,24 +8,19 @@ import msgspec
 import pytest
 
 from shared.api.revocations import rendering
+from shared.domain.approval import Approval
 from shared.domain.caller import Caller
-from shared.domain.finding import Finding, Order
-from shared.domain.revocation import (
-    Approval,
-    Filed,
+from shared.domain.execution import (
     KeyDistribution,
     KeyDistributionOutcome,
     Liveness,
     LockedDown,
-    Notification,
     Outcome,
-    Owner,
-    Reason,
-    Revocation,
-    Sighting,
-    State,
     Verification,
 )
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Filed, Notification, Owner, Revocation, Sighting
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service, key_sha256

@@ -16,7 +16,7 @@ from shared.api.revocations.requests import (
     read_reason,
     read_submission,
 )
-from shared.domain.revocation import State
+from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.errors import InvalidRequest, NoSuchRecord
 

@@ -12,7 +12,8 @@ from azure.core.exceptions import ServiceRequestError
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.api.revocations.routes import Responder
 from shared.domain.caller import Caller
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy, Blocked, InvalidRequest, TransientFailure
 from tests.support import samples

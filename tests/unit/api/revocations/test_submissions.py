@@ -12,7 +12,8 @@ from shared.api.revocations.requests import ReportRequest
 from shared.api.revocations.submissions import Submissions
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Reported
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import State
 from shared.errors import Conflict, InvalidRequest, TransientFailure
 from tests.support import samples
 from tests.support.entra import Clock

@@ -8,7 +8,7 @@ from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import ActionSpec
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Plan
+from shared.domain.execution import Plan
 from shared.domain.target import ActionKind
 from tests.support import samples
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import MODE_TAG
+from shared.domain.approval import Approval, AtDeadline
 from shared.domain.caller import Caller
 from shared.domain.decision.approval_policy import Decision, at_deadline, decide, effective_mode
 from shared.domain.decision.people import Quorum
 from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rules import Conditions, Rule, RuleOutcome
 from shared.domain.decision.snapshot import PastExecution
-from shared.domain.revocation import Approval, AtDeadline, Plan
+from shared.domain.execution import Plan
 from shared.domain.target import DELEGATION_KEYS, ActionKind
 from shared.settings import Settings
 from tests.support import samples

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.domain.account import PolicyState
 from shared.domain.decision.attribution import Verdict, attribute, dormant, expired, named_policy, without_policy_name
-from shared.domain.revocation import STATE_OF, Reason, State
+from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Credential, Service, key_sha256, signature_sha256
 from tests.support import samples

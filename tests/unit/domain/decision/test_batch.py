@@ -12,7 +12,8 @@ from shared.domain.decision.evaluation import Evaluation
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import DELEGATION_KEYS, ActionKind, PolicyTarget
 from shared.sas import Service
 from tests.support import samples

@@ -6,23 +6,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.approval import Approval
 from shared.domain.decision.duplicates import says_nothing_until, with_report
+from shared.domain.execution import KeyDistribution, KeyDistributionOutcome, LockedDown, Outcome, Verification
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
-from shared.domain.revocation import (
-    MOST_ALERTS,
-    Approval,
-    KeyDistribution,
-    KeyDistributionOutcome,
-    LockedDown,
-    Notification,
-    Outcome,
-    Owner,
-    Reason,
-    Revocation,
-    State,
-    Verification,
-)
+from shared.domain.revocation import MOST_ALERTS, Notification, Owner, Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import Lockdown
 from tests.support import samples
 from tests.support.samples import NOW

@@ -10,12 +10,14 @@ import pytest
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import AccountKey, PolicyReading, PolicyState
+from shared.domain.approval import Approval
 from shared.domain.decision.evaluation import Evaluation, Known, evaluate, policy_of
 from shared.domain.decision.rules import RuleOutcome
 from shared.domain.decision.snapshot import PastExecution, Snapshot
+from shared.domain.execution import Liveness
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
-from shared.domain.revocation import Approval, Liveness, Reason
+from shared.domain.states import Reason
 from shared.domain.target import DELEGATION_KEYS, KEY_NAMES, ActionKind, PolicyTarget
 from shared.sas import Kind, Service
 from tests.support import samples

@@ -6,13 +6,16 @@ from datetime import timedelta
 import pytest
 
 from shared.actions.registry import ACTION_SPECS
+from shared.domain.approval import Approval, AtDeadline, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision import outcomes
 from shared.domain.decision.approval_policy import Decision
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.evaluation import Evaluation
 from shared.domain.decision.rules import RuleOutcome
-from shared.domain.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Rejection, Revocation, State
+from shared.domain.execution import Liveness, Plan
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from tests.support import samples
 from tests.support.samples import NOW

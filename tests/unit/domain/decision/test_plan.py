@@ -7,7 +7,7 @@ import pytest
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import AccountFacts
 from shared.domain.decision import plan as plans
-from shared.domain.revocation import Plan
+from shared.domain.execution import Plan
 from shared.domain.target import DELEGATION_KEYS, ActionKind, Lockdown, PolicyTarget
 from tests.support import samples
 from tests.support.samples import ACCOUNT_ID

@@ -14,8 +14,9 @@ from shared.domain.decision.planner import Proposal, Proposals
 from shared.domain.decision.rule_parser import parse
 from shared.domain.decision.rules import Rule, default_rules
 from shared.domain.decision.snapshot import PastExecution, Snapshot
+from shared.domain.execution import Liveness, Plan
 from shared.domain.finding import Order
-from shared.domain.revocation import Liveness, Plan, Reason
+from shared.domain.states import Reason
 from shared.domain.target import DELEGATION_KEYS, ActionKind, Lockdown
 from shared.sas import Service, key_sha256
 from tests.support import samples

@@ -16,10 +16,12 @@ from shared.domain.decision.duplicates import with_report
 from shared.domain.decision.evaluation import Evaluation, Known, evaluate, policy_of
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import may_be_asked, with_answer
+from shared.domain.execution import Liveness
 from shared.domain.finding import Finding
 from shared.domain.known_paths import MOST, KnownPath
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
-from shared.domain.revocation import Liveness, Reason, Revocation, State
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.sas import Credential
 from shared.sas.credential import is_plain

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.domain.decision import user_delegation
-from shared.domain.revocation import Liveness
+from shared.domain.execution import Liveness
 from shared.sas import Credential
 from tests.support import samples
 from tests.support.samples import NOW, TENANT, leak

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.domain.decision.action_spec import Tone
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.followup.briefing.headlines import command, headline, subject_of, title, why
 from tests.support.briefings import RECEIVED, briefing

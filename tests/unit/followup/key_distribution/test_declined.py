@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from local.tenant.model import KEY_VAULT
 from local.tenant.model.vault import Vault
-from shared.domain.revocation import KeyDistributionOutcome
+from shared.domain.execution import KeyDistributionOutcome
 from shared.domain.target import ActionKind
 from shared.followup import key_distribution
 from shared.followup.key_distribution import KeyDistributor

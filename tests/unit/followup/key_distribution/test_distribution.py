@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from local.tenant.model import KEY_VAULT
 from local.tenant.model.vault import Vault
 from shared.domain.azure_clouds import CLOUDS, CloudName
-from shared.domain.revocation import KeyDistribution, KeyDistributionOutcome
+from shared.domain.execution import KeyDistribution, KeyDistributionOutcome
 from shared.followup.key_distribution import KeyDistributor
 from shared.sas import key_sha256
 from tests.support import samples

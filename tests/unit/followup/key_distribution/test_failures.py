@@ -13,7 +13,7 @@ from local.entra.service import Entra
 from local.key_vault import service
 from local.tenant.model import KEY_VAULT, Cloud
 from local.tenant.model.vault import Vault
-from shared.domain.revocation import KeyDistributionOutcome
+from shared.domain.execution import KeyDistributionOutcome
 from shared.errors import AccountGone, Blocked, SasquashError, Throttled, TransientFailure
 from shared.followup import key_distribution
 from shared.followup.key_distribution import KeyDistributor

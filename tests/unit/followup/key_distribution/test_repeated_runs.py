@@ -10,7 +10,7 @@ from azure.keyvault.secrets.aio import SecretClient
 from local.tenant.model.vault import Vault
 from shared.cloud import key_vault
 from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import KeyDistributionOutcome
+from shared.domain.execution import KeyDistributionOutcome
 from shared.followup import key_distribution
 from shared.followup.key_distribution import KeyDistributor
 from tests.support.key_vaults import (

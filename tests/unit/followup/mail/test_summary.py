@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.domain.revocation import Reason, State
+from shared.domain.states import Reason, State
 from shared.domain.summary_line import SummaryLine
 from shared.followup.mail.summary import compose_summary
 from shared.followup.mail.tally import Tally

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from shared.cloud.graph import Graph
-from shared.domain.revocation import Owner, State
+from shared.domain.revocation import Owner
+from shared.domain.states import State
 from shared.errors import Blocked, TransientFailure
 from shared.followup.owners.notify import Notifier
 from tests.support import fake_graph, samples

@@ -4,11 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.revocation import (
-    Outcome,
-    Reason,
-    State,
-)
+from shared.domain.execution import Outcome
+from shared.domain.states import Reason, State
 from tests.support import samples
 from tests.support.built_briefings import briefed, contained, verification
 

@@ -3,10 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from shared.domain.revocation import (
-    ClosedAlert,
-    State,
-)
+from shared.domain.revocation import ClosedAlert
+from shared.domain.states import State
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.mail.compose import compose
 from tests.support import samples

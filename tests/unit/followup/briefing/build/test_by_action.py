@@ -4,18 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.approval import Approval
 from shared.domain.caller import Caller
+from shared.domain.execution import KeyDistribution, KeyDistributionOutcome, Liveness, LockedDown, Outcome
 from shared.domain.finding import Finding, Order
-from shared.domain.revocation import (
-    Approval,
-    KeyDistribution,
-    KeyDistributionOutcome,
-    Liveness,
-    LockedDown,
-    Outcome,
-    Reason,
-    State,
-)
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.domain.text import Code, RichText
 from shared.followup.briefing.model import TimelineEntry

@@ -3,11 +3,8 @@
 import pytest
 
 from shared.domain.decision.attribution import attribute
-from shared.domain.revocation import (
-    STATE_OF,
-    Revocation,
-    State,
-)
+from shared.domain.revocation import Revocation
+from shared.domain.states import STATE_OF, State
 from shared.followup.briefing.build import brief
 from shared.followup.mail.compose import compose
 from tests.support import samples

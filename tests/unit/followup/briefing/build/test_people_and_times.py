@@ -6,20 +6,11 @@ from typing import Any
 
 import pytest
 
+from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, Rejection
 from shared.domain.caller import Caller
-from shared.domain.revocation import (
-    STATE_OF,
-    Approval,
-    Change,
-    EvidenceCheck,
-    EvidenceOutcome,
-    Outcome,
-    Owner,
-    Reason,
-    Rejection,
-    Sighting,
-    State,
-)
+from shared.domain.execution import Outcome
+from shared.domain.revocation import Change, Owner, Sighting
+from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from tests.support import samples
