@@ -69,15 +69,24 @@ def _first(moments: Iterable[datetime]) -> float | None:
     return min(((moment - EPOCH).total_seconds() for moment in moments), default=None)
 
 
-def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: float | None = None) -> Result:
+def run(
+    seed: int,
+    *,
+    latest_action: float = LATEST_ACTION,
+    graph_down_until: float | None = None,
+    with_orders: bool = True,
+) -> Result:
     """Run one seed. `latest_action`: how much later ARM may carry out a lost call, in seconds.
 
-    `graph_down_until` has Graph answer nothing until then, whatever the seed says.
+    `with_orders`: whether the orders of the scenario are given. `graph_down_until` has Graph answer nothing until
+    then, whatever the seed says.
     """
     tokens, functions = _shared()
     logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
     scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"), orders_of=random.Random(f"{seed}/orders"))
+    if not with_orders:
+        scenario = replace(scenario, orders=())
     if graph_down_until is not None:
         scenario = replace(scenario, graph_down_until=graph_down_until)
     schedule = Schedule.of(rng, until=scenario.faults_until, latest_action=latest_action)

@@ -28,7 +28,8 @@ print(*(run(seed).trace for seed in (3, 11, 47)))
 """
 RISK = """
 from tests.simulation.run import rotated_twice, run
-print(next((seed for seed in range(60) if rotated_twice(run(seed, latest_action=900.0))), ""))
+found = (seed for seed in range(60) if rotated_twice(run(seed, latest_action=900.0, with_orders=False)))
+print(next(found, ""))
 """
 
 
