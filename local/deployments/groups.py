@@ -88,8 +88,13 @@ async def delete(call: Call) -> Response:
 
 
 async def resources(call: Call) -> Response:
+    """Resources - List By Resource Group. Roles are not listed there, but by Microsoft.Authorization.
+
+    Every resource there has a location.
+    """
     scope = call.scope
-    top = [each for each in call.state.resources.within(scope) if each["id"].count("/") == scope.count("/") + 4]
+    found = [each for each in call.state.resources.within(scope) if each["id"].count("/") == scope.count("/") + 4]
+    top = [each for each in found if not each["kind"].startswith("microsoft.authorization/")]
     return JSONResponse({"value": [shown(each) for each in top if _is_wanted(each, call.request)]})
 
 

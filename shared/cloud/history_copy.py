@@ -23,7 +23,7 @@ from shared.cloud.clients import Clients, Transport
 from shared.cloud.http import Rest
 from shared.domain.history import CopiedLine, HistoryEntry, Link
 from shared.domain.states import State
-from shared.errors import Blocked, TransientFailure
+from shared.errors import Blocked
 from shared.settings import Settings
 
 TABLE = "SasquashHistory_CL"
@@ -37,6 +37,10 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{0,64}")
 _SERVER_TIMEOUT = 60  # seconds that a query may take there
 _TIMEOUT = 70.0
 _MOST = 100_000  # rows of an answer: a fifth of what the service returns
+
+
+class TooManyLines(Blocked):
+    """The copy has more lines than one query returns: ask for fewer."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +129,10 @@ class HistoryCopy:
         return tuple(CopiedLine(str(row["Chain"]), int(row["Line"]), str(row["Hash"])) for row in rows)
 
     async def histories(self, prefix: str) -> tuple[CopiedHistory, ...]:
-        """Return the history and the last record of each leak whose fingerprint begins with `prefix`."""
+        """Return the history and the last record of each leak whose fingerprint begins with `prefix`.
+
+        Raises TooManyLines, too.
+        """
         where = f"{TABLE} | where Fingerprint startswith_cs '{_checked(prefix)}'"
         line = "Previous, At, Who, State, What, Evidence, CorrelationId"
         lines = await self._rows(f"{where} | summarize take_any({line}) by Fingerprint, Chain, Line, Hash")
@@ -147,10 +154,12 @@ class HistoryCopy:
                 self._workspace, kql, timespan=(now - REACH, now + timedelta(days=1)), server_timeout=_SERVER_TIMEOUT
             )
         if not isinstance(result, LogsQueryResult):
-            raise TransientFailure(f"{doing} failed: it returned a partial result only.")
+            raise TooManyLines(f"{doing} failed: it returned a partial result only.")
         [table] = result.tables
         if len(table.rows) > _MOST:
-            raise Blocked(f"{doing} failed: it has more than {_MOST} lines of one range. Find out who wrote them.")
+            raise TooManyLines(
+                f"{doing} failed: it has more than {_MOST} lines of one range. Find out who wrote them."
+            )
         return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 

@@ -17,11 +17,10 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
-from shared.cloud.history_copy import CopiedHistory, HistoryCopy
+from shared.cloud.history_copy import CopiedHistory, HistoryCopy, TooManyLines
 from shared.domain.history import HistoryEntry, Integrity, Judgment, judge
 from shared.domain.retention import prunable
 from shared.domain.revocation import HistoryHead, Revocation
-from shared.errors import SasquashError, TransientFailure
 from shared.persistence import history_rows
 from shared.persistence.history_rows import Copied, HistoryRows, Pruned
 from shared.persistence.revocation_entity import from_snapshot, to_entity
@@ -75,9 +74,7 @@ class Rebuild:
         """Write the records whose fingerprints begin with `prefix`, in parts where they are too many for a query."""
         try:
             found = await self._copy.histories(prefix)
-        except SasquashError as error:
-            if isinstance(error, TransientFailure) and "partial" not in str(error):
-                raise
+        except TooManyLines:
             if len(prefix) >= _DEEPEST:
                 raise
             for digit in _DIGITS:

@@ -10,6 +10,7 @@ import pytest
 from local.tenant.model import Account, new_storage_key
 from shared.api.revocations import rendering
 from shared.app import App
+from shared.cloud import history_copy
 from shared.domain.finding import Finding
 from shared.domain.history import Integrity
 from shared.domain.revocation import Revocation
@@ -201,6 +202,24 @@ async def test_rebuilding_that_ends_at_any_call_goes_on(driver: Driver, app: App
             await rebuild(app)
         assert [entry.what for entry in await driver.history(record.fingerprint)][-1] == "Ended.", f"call {number}"
         assert (await driver.record(record.fingerprint)).state is State.UNRESOLVED
+
+
+async def test_more_lines_than_a_query_returns_are_read_in_parts(
+    driver: Driver, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, names = app.fast_path.store.revocations, ("ab0" + "0" * 61, "ab1" + "0" * 61)
+    for name in names:
+        leak = replace(found(account_sas(f"rebuilt{next(NUMBERS)}", new_storage_key())), fingerprint=name)
+        record, _ = await ledger.claim(leak)
+        ended = record.end(Reason.NO_KEY_MATCHES, now=app.fast_path.store.clock(), detail="Nothing fits.")
+        await ledger.save(ended, what="Ended.")
+    await copied(app)
+    await gone(app)
+    monkeypatch.setattr(history_copy, "_MOST", 3)
+    result = await rebuild(app)
+    assert result is not None
+    assert (result.written, result.unreadable) == (2, [])
+    assert all([await ledger.read(name) for name in names])
 
 
 async def test_app_without_a_copy_says_so(driver: Driver) -> None:

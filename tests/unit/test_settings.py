@@ -197,3 +197,32 @@ def test_example_file_sets_every_required_setting() -> None:
 
     missing = [s.name for s in declared().values() if s.default is None and f'"{s.name}"' not in example]
     assert missing == []
+
+
+@pytest.mark.parametrize("days", ["0", "30", "400", "4000"])
+def test_retention_is_never_or_at_least_a_month(days: str) -> None:
+    assert Settings.read(COMPLETE | {"SASQUASH_RETENTION_DAYS": days}).retention_days == int(days)
+
+
+@pytest.mark.parametrize("days", ["1", "29", "4001", "-1", "many"])
+def test_other_retention_is_malformed(days: str) -> None:
+    with pytest.raises(SettingsError, match="SASQUASH_RETENTION_DAYS is malformed"):
+        Settings.read(COMPLETE | {"SASQUASH_RETENTION_DAYS": days})
+
+
+OF_THE_COPY = {
+    "SASQUASH_HISTORY_ENDPOINT": "https://dcr-5kyl.westeurope-1.ingest.monitor.azure.com",
+    "SASQUASH_HISTORY_RULE": "dcr-" + "0" * 32,
+    "SASQUASH_HISTORY_WORKSPACE": "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33",
+}
+
+
+@pytest.mark.parametrize("missing", list(OF_THE_COPY))
+def test_copy_of_the_history_requires_all_of_its_settings(missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"{missing} is missing"):
+        Settings.read(COMPLETE | OF_THE_COPY | {missing: ""})
+
+
+def test_without_settings_of_the_copy_there_is_none() -> None:
+    settings = Settings.read(COMPLETE | dict.fromkeys(OF_THE_COPY, ""))
+    assert settings.history_endpoint is None
