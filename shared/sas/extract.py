@@ -166,19 +166,17 @@ def _merge_windows(found: dict[str, list[_Found]], later: list[_Found]) -> None:
     """Add what another window of the text holds: a window may begin or end inside of a token that another one has."""
     for each in later:
         same = found.setdefault(each.digest, [])
-        for index, one in enumerate(same):
-            if one.credential.fingerprint == each.credential.fingerprint or _is_part(each, one):
-                one.join(each)
-                break
-            if _is_part(one, each):
-                same[index] = one.read_as(each)
-                break
+        known = next((one for one in same if _is_same(each, one)), None)
+        if known is not None:
+            known.join(each)
         else:
             same.append(each)
 
 
-def _is_part(one: _Found, other: _Found) -> bool:
-    """Whether `one` is `other`, cut: each of its parameters is the other's, and it has fewer."""
+def _is_same(one: _Found, other: _Found) -> bool:
+    """Whether `one` is `other`, or a part of it: each of its parameters is the other's, and it has fewer."""
+    if one.credential.fingerprint == other.credential.fingerprint:
+        return True
     return set(one.credential.parameters) < set(other.credential.parameters)
 
 

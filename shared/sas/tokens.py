@@ -100,11 +100,8 @@ def _elsewhere(query: Query, tokens: Sequence[Token], places: Places) -> Iterato
             fixed = variable["path"]
     for token in tokens:
         known = list(paths(fixed, layers=token.layers)) if fixed else []
-        if near is not None and near.host is not None:
-            for path in known or [near.path]:
-                yield _beside(token, near.host, path, keep=bool(known))
-        elif near is None:
-            yield _credential(token, host=None, path=None)
+        for path in known or [near.path if near else None]:
+            yield _beside(token, near.host if near else None, path, keep=bool(known))
         yield from _candidates(token, places, query.at, near=near, fixed=known)
 
 

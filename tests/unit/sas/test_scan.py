@@ -164,6 +164,10 @@ def test_history_is_read_from_standard_input(tmp_path: Path) -> None:
     assert [row["line"] for row in rows if row["credential"] == "service_sas"] == [4]
 
 
+def test_nothing_on_standard_input_holds_nothing() -> None:
+    assert (run().rows, run().code) == ([], 0)
+
+
 def test_other_text_on_standard_input_is_read_as_it_is() -> None:
     assert [(row["file"], row["line"]) for row in run(stdin=TWO_LINES.encode()).rows] == [("-", 2)]
 
