@@ -107,7 +107,7 @@ class Anchors:
         return Window(start, end, inside)
 
     def nearest(self, at: float) -> int:
-        """Return where the anchor starts that belongs to what was found at `at`: the first one behind it."""
+        """Return where the anchor starts that belongs to what was found at `at`: the first one after it."""
         index = bisect.bisect_left(self.starts, at - _INEXACT)
         return self.starts[min(index, len(self.starts) - 1)]
 
