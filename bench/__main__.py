@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import cold, hostile, storm, throughput, warm
+from bench import cold, hostile, scanners, storm, throughput, warm
 from bench.figures import Figure
 from bench.report import page
 from bench.storm import Shape
@@ -68,6 +68,8 @@ async def _figures(latencies: Latencies, *, runs: int, small: bool) -> AsyncIter
     for figure in storm.figures(_SMALL_STORMS if small else _STORMS, latencies):
         yield figure
     for figure in throughput.figures(runs=runs, tokens=40 if small else 2_000):
+        yield figure
+    for figure in scanners.figures(runs=runs, small=small):
         yield figure
 
 

@@ -14,13 +14,14 @@ from shared.sas import Credential, extract, verify
 _ACCOUNT = "contosodata"
 _LINE = "2026-11-21T10:00:05Z INFO server[17]: stored object 8f3a1c in 14 ms, etag 0x8DC, next page=eyJ0IjoxfQ==\n"
 _LINES_A_TOKEN = 8  # lines without a token
-_EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
+EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
+"""When the tokens of the benchmark end."""
 
 
 def figures(*, runs: int, tokens: int, times: tuple[int, ...] = (1, 2, 4)) -> Iterator[Figure]:
     """Yield MB/s and tokens/s for a log with `tokens` different tokens, and for multiples of that log.
 
-    The same log is repeated, because each encoding in a text adds a pass over it, up to six.
+    The same log is repeated.
     """
     keys = {"key1": new_storage_key(), "key2": new_storage_key()}
     log = _text(tokens, keys["key2"])
@@ -49,7 +50,7 @@ def _text(tokens: int, key: str) -> str:
             key,
             resource_types=ResourceTypes(object=True),
             permission=AccountSasPermissions(read=True),
-            expiry=_EXPIRES + timedelta(seconds=number),
+            expiry=EXPIRES + timedelta(seconds=number),
         )
         lines.append(f"GET https://{_ACCOUNT}.blob.core.windows.net/c/{number}?{query}\n")
         lines += [_LINE] * _LINES_A_TOKEN

@@ -6,7 +6,6 @@ on bytes. A run counts as an anchor if it is a signature's or a key's, or if wha
 """
 
 import base64
-import binascii
 import bisect
 import re
 from collections.abc import Iterator
@@ -24,10 +23,11 @@ _SIG_AFTER = re.compile(
 )
 _SIG_AFTER_ESCAPE = re.compile(rb"(?:%(?:25)*[2-7][0-9A-Fa-f]|[ux0]26|[xu0]3[fF]|3[DF])\Z")
 # The name was cut by the end of a line.
-_APART_IN_NAME = rb"(?:[^A-Za-z0-9]|\\[nr]){0,20}"
-_SIG_BEFORE = re.compile(
-    rb"s" + _APART_IN_NAME + rb"i" + _APART_IN_NAME + rb"g" + _APART_IN_NAME + rb"(?:3D)?[^A-Za-z0-9]{0,8}\Z"
+_APART_IN_NAME = rb"(?:[^A-Za-z0-9]|\\[nr]|%(?:25)*(?:0[aAdD]|[2-7][0-9A-Fa-f])){0,20}"
+_CUT_NAME = re.compile(
+    rb"s" + _APART_IN_NAME + rb"i" + _APART_IN_NAME + rb"g" + _APART_IN_NAME + rb"(?:=|=?3D|%(?:25)*3[dD])"
 )
+_NEAR_NAME = 600  # characters of a run in which a name is searched
 _HASH_BEFORE = re.compile(rb"sha(?:512|384)[^A-Za-z0-9]{0,4}\Z")
 _KEY = re.compile(rb"(?:[A-Za-z0-9+/]|%(?:25)*2[BbFf]|\\+u002[BbFf]|\\+/|\\+x2[BbFf]){86}")
 _LONGEST_KEY = 86 * 7
@@ -40,7 +40,7 @@ _NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WORTH_READING = re.compile(  # zero bytes between the letters are UTF-16
     rb"s[^A-Za-z0-9]{0,20}i[^A-Za-z0-9]{0,20}g[^A-Za-z0-9]|[Aa]ccount\x00?[Kk]ey|A\x00c\x00c\x00o\x00u\x00n\x00t\x00K"
-    rb"|\A[A-Za-z0-9+/]{86}"
+    rb"|\A[A-Za-z0-9+/]{86}(?:==)?\s?\Z"
 )
 _LAYERS = 4
 
@@ -50,6 +50,8 @@ _GAP = 800  # characters between two anchors of one window
 _LARGEST = 16_000  # characters of a window's anchors, after which another one begins
 _TO_LINE_END = 300
 _INEXACT = 8  # characters by which a place in a reading of a text differs from that in the text
+_LONGEST_WORD = 4096
+_BETWEEN_WORDS = re.compile(r"[\s\"'<>]")
 _APART = re.compile(r"[\s\"'<>]|(?<=[^A-Za-z0-9.%$_-])(?=[A-Za-z0-9])")
 
 
@@ -105,7 +107,7 @@ class Anchors:
         return Window(start, end, inside)
 
     def nearest(self, at: float) -> int:
-        """Return where the anchor starts that belongs to what was found at `at`: the first one behind it."""
+        """Return where the anchor starts that belongs to what was found at `at`: the first one after it."""
         index = bisect.bisect_left(self.starts, at - _INEXACT)
         return self.starts[min(index, len(self.starts) - 1)]
 
@@ -118,10 +120,13 @@ class Anchors:
         return apart.end() if apart else start
 
     def _to_boundary(self, end: int) -> int:
+        """Return where a window may end near `end`: not inside of a token, whose signature may stand first."""
         line = self.text.find("\n", end, end + _TO_LINE_END)
         if line >= 0 or end == len(self.text):
             return line if line >= 0 else end
-        apart = _APART.search(self.text, end, end + _TO_LINE_END)
+        apart = _BETWEEN_WORDS.search(self.text, end, end + _LONGEST_WORD)
+        if apart is None and end + _LONGEST_WORD >= len(self.text):
+            return len(self.text)
         return apart.start() if apart else max(self.text.rfind("&", end - _TO_LINE_END, end), end - _TO_LINE_END)
 
 
@@ -151,7 +156,7 @@ def _runs(data: bytes) -> Iterator[tuple[int, int]]:
         end = len(data) if end < 0 else end
         run = data[start:end]
         if not run.islower() and not run.isupper() and run.translate(None, _HEX):
-            if _is_cut_signature(data, start) or _is_key(data, start, run):
+            if _is_cut_signature(data, start, end) or _is_key(data, start, run):
                 yield start, end
             elif len(run) >= _SHORTEST_BLOCK:
                 block = _BLOCK.match(data, start)
@@ -162,8 +167,8 @@ def _runs(data: bytes) -> Iterator[tuple[int, int]]:
         start = letters.find(_RUN, end)
 
 
-def _is_cut_signature(data: bytes, start: int) -> bool:
-    return _SIG_BEFORE.search(data, max(start - 80, 0), start) is not None
+def _is_cut_signature(data: bytes, start: int, end: int) -> bool:
+    return _CUT_NAME.search(data, max(start - 80, 0), min(start + _NEAR_NAME, end)) is not None
 
 
 def _is_key(data: bytes, start: int, run: bytes) -> bool:
@@ -178,12 +183,9 @@ def _is_worth_reading(block: bytes) -> bool:
     for _ in range(_LAYERS):
         text = block.translate(_URL_SAFE).translate(None, _NO_BASE64)
         text = text[:-1] if len(text) % 4 == 1 else text
-        try:
-            block = base64.b64decode(text + b"=" * (-len(text) % 4))
-        except binascii.Error:
-            return False
+        block = base64.b64decode(text + b"=" * (-len(text) % 4))
         if _WORTH_READING.search(block):
             return True
         if block.translate(None, _ALPHABET + b"=-_\r\n "):
-            return False
+            break
     return False

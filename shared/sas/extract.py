@@ -106,12 +106,12 @@ def located_leaks(text: str, *, emulator: bool = False) -> tuple[tuple[int, Leak
         here = _read(text, window)
         if not here or not all(each.placed for each in here):
             wide = anchors.window(first, last, wide=True)
-            if wide != window and (here or _names_account(text[wide.start : wide.end])):
+            if wide != window and _names_account(text[wide.start : wide.end]):
                 here = _read(text, wide)
         _merge_windows(found, here)
     return tuple(
         (anchors.nearest(each.at), each.result())
-        for each in sorted(_without_loose_copies(found.values()), key=lambda each: each.at)
+        for each in sorted(_without_unattributed_copies(found.values()), key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
 
@@ -166,23 +166,21 @@ def _merge_windows(found: dict[str, list[_Found]], later: list[_Found]) -> None:
     """Add what another window of the text holds: a window may begin or end inside of a token that another one has."""
     for each in later:
         same = found.setdefault(each.digest, [])
-        for index, one in enumerate(same):
-            if one.credential.fingerprint == each.credential.fingerprint or _is_part(each, one):
-                one.join(each)
-                break
-            if _is_part(one, each):
-                same[index] = one.read_as(each)
-                break
+        known = next((one for one in same if _is_same(each, one)), None)
+        if known is not None:
+            known.join(each)
         else:
             same.append(each)
 
 
-def _is_part(one: _Found, other: _Found) -> bool:
-    """Whether `one` is `other`, cut: each of its parameters is the other's, and it has fewer."""
+def _is_same(one: _Found, other: _Found) -> bool:
+    """Whether `one` is `other`, or a part of it: each of its parameters is the other's, and it has fewer."""
+    if one.credential.fingerprint == other.credential.fingerprint:
+        return True
     return set(one.credential.parameters) < set(other.credential.parameters)
 
 
-def _without_loose_copies(found: Iterable[list[_Found]]) -> Iterator[_Found]:
+def _without_unattributed_copies(found: Iterable[list[_Found]]) -> Iterator[_Found]:
     """Leave out a leak without an address that stands elsewhere in the text with one."""
     for same in found:
         placed = [each for each in same if each.credential.host is not None]
@@ -196,7 +194,7 @@ def _without_loose_copies(found: Iterable[list[_Found]]) -> Iterator[_Found]:
 
 
 def _names_account(text: str) -> bool:
-    """Whether a text without a credential may name the account of one."""
+    """Whether a text may name an account: only then is more of it read."""
     return ".core." in text or ".storage.azure.net" in text or "account" in text.lower()
 
 

@@ -47,7 +47,9 @@ _QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
 _NEXT = r"\s{0,4}(?:\)?;?\s{0,80}[A-Za-z_.][\w.:!>-]{0,60}\s{0,2}(?:\(|\+?=|<<)\s{0,4}|,[^\S\n]{0,8}\n\s{0,80})"
 _ARGUMENTS = re.compile(rf"([\"']){_NEXT}\1(?=[?&])|(?<=[?&])([\"']){_NEXT}\2")
 _NEXT_PARAMETER = re.compile(r"[^\S\n]*+\r?\n\s*+(?=[?&][a-z]{2,9}=)")
-_CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}]|:[0-9])")
+_CONCATENATION = re.compile(
+    r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}]|:[0-9]|[ ][^\"'\n]{1,80}[&=])"
+)
 _LAST_LINE = 0.75  # of the line before, where not all are of one width: what is shorter ends a wrapped text
 _DIFF_MARK = re.compile(r"\n[+-]")
 _LINE_END = re.compile(r"(?<=\S{24})\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)(?![A-Za-z_][\w.-]{0,60}:(?:\s|\Z))")
@@ -58,7 +60,8 @@ _ENCODED = re.compile(
     r"|(?<![A-Za-z0-9])s[a-z]{1,2}=[^\s\"'<>&`\\=]{1,400}?%(?:25)*+26[a-z]{2,7}=)[^\s\"'<>&`\\]*+"
 )
 _WORD = re.compile(r"[^\s\"'<>&`\\]{60,}+")
-_ENCODED_NAME = re.compile(r"(?:sig|AccountKey)(?:%(?:25)*(?:20|22|27|3[aA]|5[bBdD]))*%(?:25)*3[aAdD]")
+_MARKS = r"(?:%(?:25)*(?:0[aAdD]|2[0-9A-Fa-f]|3[aA]|5[b-dB-D])){0,20}"
+_ENCODED_NAME = re.compile(rf"(?:s{_MARKS}i{_MARKS}g|AccountKey){_MARKS}%(?:25)*3[aAdD]")
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9_-]{100,}+|[A-Za-z0-9+/]{12,}+)={0,2}(?![A-Za-z0-9+/=])")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from .credential import is_plain
 from .hosts import EMULATOR_ACCOUNT, locate
@@ -29,6 +30,7 @@ _BEFORE_HOST = re.compile(
     r"(?P<account>[A-Za-z0-9-]{3,63})\Z"
 )
 _VARIABLE_HOST = re.compile(r"\$?(?:\{\{?\s?|\()?([A-Za-z_][A-Za-z0-9_.]{1,60})(?:\s?\}?\}|\))?\Z")
+_ASSIGNED = re.compile(r"[\"']?\s{0,8}(?::=|=|:)\s{0,8}[\"']?([a-z0-9]{3,24})(?![A-Za-z0-9_.(-])")
 _SCHEME = re.compile(r"https?:/")
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{0,60}\Z")
 
@@ -254,19 +256,11 @@ def _each(lower: str, word: str) -> Iterator[int]:
 
 def _assigned(text: str, variable: str) -> str | None:
     """Return the account that a variable of a URL's host holds, None where the text does not say."""
-    name = variable.rpartition(".")[2]
-    at = text.find(name)
-    for _ in range(_MOST):
-        if at < 0:
-            return None
-        match = _ASSIGNED.match(text, at + len(name))
+    for at in islice(_each(text, variable.rpartition(".")[2]), _MOST):
+        match = _ASSIGNED.match(text, at + len(variable.rpartition(".")[2]))
         if match is not None and match[1] not in NO_NAMES:
             return match[1]
-        at = text.find(name, at + 1)
     return None
-
-
-_ASSIGNED = re.compile(r"[\"']?\s{0,8}(?::=|=|:)\s{0,8}[\"']?([a-z0-9]{3,24})(?![A-Za-z0-9_.(-])")
 
 
 def _affinity(one: str, other: str) -> int:

@@ -20,6 +20,7 @@ from .values import Token, paths, readings
 _HOST_OF_VARIABLE = re.compile(
     r"\.(?:blob|queue|table|file|dfs)\.(?:core\.[a-z.-]{2,40}|storage\.azure\.net)/(?P<path>[^?\"']*)\?\Z"
 )
+_OF_ONE_LENGTH = {"sig", "sv", "st", "se", "skt", "ske", "skv"}
 _GOES_ON = re.compile(r"[^\S\n]*\r?\n\s*[\"'&?+]|[^\S\n]*\\")
 
 
@@ -35,7 +36,7 @@ def find_tokens(view: str, connections: Sequence[Connection], places: Places) ->
             mention = None if connection.host else places.of_token(connection.start)
             host, path = (mention.host, mention.path) if mention else (connection.host, connection.path)
             found = [_beside(token, host, path) for token in tokens]
-            whole = connection.host is not None and _is_complete(found[0])
+            whole = connection.host is not None and _is_complete(found[0], own=False)
             yield from _at(connection.token_at, found, tokens[0].signature, whole=whole)
         rest += [view[done : connection.token_at], " "]
         done = connection.token_at + len(connection.token)
@@ -60,10 +61,9 @@ def _sighted(view: str, query: Query, places: Places) -> Sighting | None:
         return None
     if query.host is not None:
         found = [reading for token in tokens for reading in _on_url(token, query.host, query.path)]
-        whole = not query.spaced and not _GOES_ON.match(view, query.ends) and _is_complete(found[0])
     else:
         found = list(_elsewhere(query, tokens, places))
-        whole = False
+    whole = not query.spaced and not _may_go_on(view, query) and _is_complete(found[0], own=query.host is not None)
     return next(_at(query.at, found, tokens[0].signature, whole=whole), None)
 
 
@@ -100,11 +100,8 @@ def _elsewhere(query: Query, tokens: Sequence[Token], places: Places) -> Iterato
             fixed = variable["path"]
     for token in tokens:
         known = list(paths(fixed, layers=token.layers)) if fixed else []
-        if near is not None and near.host is not None:
-            for path in known or [near.path]:
-                yield _beside(token, near.host, path, keep=bool(known))
-        elif near is None:
-            yield _credential(token, host=None, path=None)
+        for path in known or [near.path if near else None]:
+            yield _beside(token, near.host if near else None, path, keep=bool(known))
         yield from _candidates(token, places, query.at, near=near, fixed=known)
 
 
@@ -145,17 +142,26 @@ def _beside(token: Token, host: str | None, path: str | None, *, keep: bool = Fa
     return _credential(token, host=own, path=path if keep or own == host else None)
 
 
-def _is_complete(credential: Credential | None) -> bool:
-    """Whether a token says all of itself: a reading of the text with joined lines could add nothing."""
-    if credential is None:
+def _may_go_on(view: str, query: Query) -> bool:
+    """Whether a query may go on in the next line, or its last value may."""
+    if _GOES_ON.match(view, query.ends):
+        return True
+    return view[query.ends : query.ends + 1] in ("\n", "\r") and next(reversed(query.raw)) not in _OF_ONE_LENGTH
+
+
+def _is_complete(credential: Credential | None, *, own: bool) -> bool:
+    """Whether a token says all of itself: a reading of the text with joined lines could add nothing.
+
+    `own` says that its address is its own. Of one that stands beside it, the path may be cut.
+    """
+    if credential is None or credential.account is None:
         return False
     dates = [moment(value) for name in ("st", "se") if (value := credential.parameter(name)) is not None]
-    return (
-        credential.account is not None
-        and None not in dates
-        and bool(dates or credential.policy)
-        and (credential.kind is Kind.ACCOUNT_SAS or credential.container is not None)
-    )
+    if None in dates or not (dates or credential.policy):
+        return False
+    if credential.kind is Kind.ACCOUNT_SAS:
+        return True
+    return credential.container is not None and (own or credential.resource_path is None)
 
 
 def _credential(token: Token, *, host: str | None, path: str | None) -> Credential | None:

@@ -126,7 +126,7 @@ def test_path_that_goes_on_in_the_next_line_is_found_whole() -> None:
 
 def test_encodings_deeper_than_anyone_leaks_by_accident_are_left_alone() -> None:
     deep = URL
-    for _ in range(7):
+    for _ in range(10):
         deep = quote(deep, safe="")
     assert extract(deep) == ()
 

@@ -81,3 +81,45 @@ def test_key_in_a_connection_string_without_an_account_belongs_to_the_one_near()
 def test_two_connection_strings_are_two() -> None:
     text = f"AccountName=one1;AccountKey={KEY};AccountName=two2;AccountKey={KEYS['key1']}"
     assert [found.account for found in extract(text)] == ["one1", "two2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'primary_access_key": "{KEY}"',
+        f'account_key: str = "{KEY}"',
+        f"{KEY}\nazure-storage-account-key has detected secret for file src/app.py.",
+        f'[{{"name":"STORAGE_KEY","value":"{KEY}"}}]',
+    ],
+)
+def test_key_with_a_label_of_any_form_is_found(text: str) -> None:
+    assert [found.kind for found in extract(text)] == [Kind.ACCOUNT_KEY]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"account: {ACCOUNT}\nhash: {KEY[:-2]}",
+        f"account: {ACCOUNT}\nkey: {'x' * 86}==",
+        f"hash: {KEY[:-2]}",
+        f"account_key: {'Ab' * 43}==",
+    ],
+)
+def test_what_only_has_the_length_of_a_key_is_none(text: str) -> None:
+    assert extract(text) == ()
+
+
+def test_key_without_padding_is_found_behind_its_label() -> None:
+    assert only(f"account: {ACCOUNT}\naccount_key: {KEY[:-2]}").key_sha256 == key_sha256(KEY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"spark.hadoop.fs.azure.account.key.{ACCOUNT}.dfs.core.windows.net {KEY}",
+        f"key = {KEY}\naccount = {ACCOUNT}",
+        f"STORAGE_B64={base64.b64encode(f'AccountName={ACCOUNT};AccountKey={KEY};'.encode()).decode()}",
+    ],
+)
+def test_account_of_a_key_is_found_in_any_order_and_encoding(text: str) -> None:
+    assert only(text).account == ACCOUNT

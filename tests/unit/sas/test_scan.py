@@ -3,7 +3,6 @@
 import argparse
 import io
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def test_nothing_secret_is_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("data", "code"), [(b"nothing", 0), (TWO_LINES.encode(), 1)])
-def test_exit_status_tells_whether_something_was_found(tmp_path: Path, data: bytes, code: int) -> None:
+def test_exit_status_says_whether_something_was_found(tmp_path: Path, data: bytes, code: int) -> None:
     assert run(write(tmp_path / "a", data)).code == code
 
 
@@ -105,11 +104,11 @@ def test_file_that_cannot_be_read_is_named_and_the_rest_is_read(
 
 
 def test_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def walk(top: str, onerror: Any) -> Any:
+    def refuse(top: str, onerror: Any) -> Any:
         onerror(PermissionError(13, "Permission denied", top))
         return iter(())
 
-    monkeypatch.setattr(os, "walk", walk)
+    monkeypatch.setattr(scanner.os, "walk", refuse)
     ran = run(str(tmp_path))
 
     assert (ran.code, "Permission denied" in ran.err) == (2, True)
@@ -162,6 +161,10 @@ def test_history_is_read_from_standard_input(tmp_path: Path) -> None:
         ("service_sas", "a b.txt", True),
     }
     assert [row["line"] for row in rows if row["credential"] == "service_sas"] == [4]
+
+
+def test_nothing_on_standard_input_holds_nothing() -> None:
+    assert (run().rows, run().code) == ([], 0)
 
 
 def test_other_text_on_standard_input_is_read_as_it_is() -> None:
