@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.alert import AlertReference
+from shared.domain.approval import EvidenceOutcome
 from shared.domain.execution import Execution, Outcome, Verification
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
@@ -84,13 +85,20 @@ def confirmed(revocation: Revocation) -> bool:
 def mailed_at_once(revocation: Revocation) -> bool:
     """Whether it gets a mail and an incident of its own; the rest shares both with others of its kind.
 
-    The signature is verified, or Azure accepts it, or people ordered it. Everything else can be made up by the
-    thousand: evidence, malformed events, messages in our queues, forged tokens. Histories that were changed have one
-    record a day.
+    The signature is verified, or Azure accepts it, or people ordered it, or one of them has decided on it, or the
+    service of an alert confirms its evidence. Everything else can be made up by the thousand: evidence, malformed
+    events, messages in our queues, forged tokens. Histories that were changed have one record a day.
     """
+    return revocation.key_name is not None or _attested(revocation) or confirmed(revocation)
+
+
+def _attested(revocation: Revocation) -> bool:
+    """Whether a person, the service of an alert, or Sasquash itself answers for it."""
     ordered = revocation.finding.order is not None and revocation.finding.evidence is None
-    tampered = revocation.reason is Reason.TAMPERED
-    return revocation.key_name is not None or ordered or tampered or confirmed(revocation)
+    decided_on = revocation.first_approval is not None or bool(revocation.rejections)
+    check = revocation.evidence_check
+    is_confirmed = check is not None and check.outcome is EvidenceOutcome.CONFIRMED
+    return ordered or decided_on or is_confirmed or revocation.reason is Reason.TAMPERED
 
 
 def shares_incident(revocation: Revocation) -> bool:

@@ -15,6 +15,11 @@ GRAPH = "Microsoft.ResourceGraph"
 LISTS = "/providers/Microsoft.Storage/storageAccounts?"
 
 
+def lists(driver: Driver) -> int:
+    """How often ARM's list was read, whatever its pages: other tests leave accounts, too."""
+    return len([request for request in driver.requests(LISTS) if "$skiptoken" not in request.url])
+
+
 @pytest.fixture
 async def accounts(driver: Driver) -> Accounts:
     return driver.app().fast_path.accounts
@@ -99,10 +104,10 @@ async def test_account_is_queried_again_after_ten_minutes(driver: Driver, accoun
 async def test_account_not_found_is_listed_again_after_a_minute(driver: Driver, accounts: Accounts) -> None:
     for _ in range(2):
         assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
-    assert len(driver.requests(LISTS)) == 1
+    assert lists(driver) == 1
     driver.clock.advance(minutes=1)
     assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
-    assert len(driver.requests(LISTS)) == 2
+    assert lists(driver) == 2
 
 
 async def test_account_that_is_made_after_a_miss_is_found_in_resource_graph(
@@ -111,7 +116,7 @@ async def test_account_that_is_made_after_a_miss_is_found_in_resource_graph(
     assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
     account = await driver.account()
     assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
-    assert len(driver.requests(LISTS)) == 1
+    assert lists(driver) == 1
 
 
 async def test_account_that_is_made_after_a_miss_is_found_in_arm_s_list_a_minute_later(
@@ -134,7 +139,7 @@ async def test_accounts_that_are_wanted_at_the_same_time_are_one_query(driver: D
     found = await asyncio.gather(*(accounts.find(host, account) for host, account in wanted))
     assert [ref.name if ref else None for ref in found[:3]] == [account.name for account in made]
     assert (found[3] is not None, found[4]) == (True, None)
-    assert (len(driver.requests(GRAPH)), len(driver.requests(LISTS))) == (1, 1)
+    assert (len(driver.requests(GRAPH)), lists(driver)) == (1, 1)
 
 
 async def test_forgotten_account_is_queried_again(driver: Driver, accounts: Accounts) -> None:

@@ -11,7 +11,7 @@ from local.tenant.model import SECURITY_MAILBOX, SUBSCRIPTION_ID, Account, Incid
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.persistence.queues import Message
-from tests.support.decisions import BOB
+from tests.support.decisions import BOB, EVE
 from tests.support.driver import OWNER, Driver, found, report
 from tests.support.leaks import account_sas
 
@@ -143,7 +143,8 @@ async def test_incident_of_another_system_is_filed_anew_with_the_next_state(
     """SASQUASH_INCIDENTS may change while records are open. The id of the one system means nothing to the other."""
     record = await followed(driver, account, earlier, mode="approve")
     app = driver.app(**settings(driver, sink))
-    await app.http.revocations.reject(record.fingerprint, reason="A test key.", caller=BOB)
+    for person in (BOB, EVE):
+        await app.http.revocations.reject(record.fingerprint, reason="A test key.", caller=person)
 
     await app.background.follow_up.run(Message(record.fingerprint))
 
@@ -164,7 +165,8 @@ async def test_number_of_a_list_item_is_not_taken_for_a_defender_incident_of_tha
         return replace(current, filed=current.filed and replace(current.filed, item_id=foreign.item_id))
 
     await app.fast_path.store.revocations.change(record.fingerprint, numbered, what="")
-    await app.http.revocations.reject(record.fingerprint, reason="A test key.", caller=BOB)
+    for person in (BOB, EVE):
+        await app.http.revocations.reject(record.fingerprint, reason="A test key.", caller=person)
 
     await app.background.follow_up.run(Message(record.fingerprint))
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from local.monitor.insights import PUBLISHER
-from local.tenant.model import Group, Identity, RoleAssignment
+from local.tenant.model import MANAGEMENT_GROUP, SUBSCRIPTION_ID, Group, Identity, RoleAssignment
 from shared.domain.alert import AlertReference
 from shared.domain.states import State
 from shared.domain.target import Lockdown
@@ -48,6 +48,12 @@ async def key_of_an_account(driver: Driver) -> None:
     await driver.app().fast_path.ingest.receive(report(finding))
     await driver.app().background.follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
+
+
+async def management_group(driver: Driver) -> None:
+    """The subscriptions below a management group."""
+    app = driver.app(management_group=MANAGEMENT_GROUP)
+    assert await app.connections.subscriptions.monitored() == (SUBSCRIPTION_ID,)
 
 
 async def usage(driver: Driver) -> None:
@@ -166,6 +172,7 @@ WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     what_the_platform_gave_up_on,
     readiness,
     history,
+    management_group,
 )
 
 

@@ -16,7 +16,7 @@ from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.decisions import BOB, digest_of
+from tests.support.decisions import BOB, EVE, digest_of
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
@@ -245,7 +245,10 @@ async def test_evidence_that_is_approved_leaves_the_shared_incident(driver: Driv
     driver.cool_down()
     await app.fast_path.ingest.receive(evidence(driver, account, 2))
     first, second = await followed_up(driver, app)
-    await app.http.revocations.approve(first.fingerprint, digest=digest_of(first), reason="It is real.", caller=BOB)
+    for person in (BOB, EVE):
+        await app.http.revocations.approve(
+            first.fingerprint, digest=digest_of(first), reason="It is real.", caller=person
+        )
     await followed_up(driver, app)
     [shared, own] = since.incidents
     assert own.fields["FindingId"] == first.fingerprint

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.history import HistoryEntry, chained
-from shared.domain.revocation import HistoryHead, State
+from shared.domain.revocation import HistoryHead
+from shared.domain.states import State
 from shared.persistence import history_rows
 from shared.persistence.history_rows import Copied, Pruned
 
