@@ -168,7 +168,7 @@ async def test_400_invented_accounts_cost_two_lists_and_a_few_queries(driver: Dr
     queries, lists = lookups(driver)
     assert (queries <= 20, lists) == (True, 2)
     reasons = {(await driver.record(fingerprint)).reason for fingerprint in fingerprints[::40]}
-    assert reasons == {Reason.NOT_OURS}
+    assert reasons == {Reason.NOT_COVERED}
 
 
 async def test_flood_of_invented_accounts_delays_no_leak_of_a_known_account(driver: Driver) -> None:

@@ -208,8 +208,8 @@ async def test_evidence_that_quotes_an_alert_about_another_key_is_said_to_differ
         (AlertReference(AlertSource.DEFENDER, "", "made-up"), EvidenceOutcome.DIFFERS, "does not exist"),
         (
             AlertReference(AlertSource.GITHUB, "contoso/none", "7"),
-            EvidenceOutcome.UNCHECKED,
-            "could not be read again",
+            EvidenceOutcome.DIFFERS,
+            "or the app has no access to it",
         ),
         (AlertReference(AlertSource.AZURE_DEVOPS, "fabrikam/x/y", "7"), EvidenceOutcome.UNCHECKED, "not in the org"),
     ],
