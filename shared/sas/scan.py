@@ -116,9 +116,12 @@ def scan_part(part: Part) -> list[dict[str, object]]:
         for each in foreign_credentials(text)
         if each.sha256 not in storage
     ]
+    if not found:
+        return []
     commit = {"commit": part.commit} if part.commit else {}
+    name = redact(part.name)
     return [
-        {"file": redact(part.name), "line": part.line + text.count("\n", 0, at), **commit, **row}
+        {"file": name, "line": part.line + text.count("\n", 0, at), **commit, **row}
         for at, row in sorted(found, key=lambda each: each[0])
     ]
 
