@@ -20,7 +20,7 @@ from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from shared.redaction import redact
-from shared.sas import Credential, InvalidCredential, Leak, extract_leaks
+from shared.sas import Credential, InvalidCredential, Kind, Leak, extract_leaks
 
 REPORTED = "Sasquash.Finding.Reported.v1"
 
@@ -95,7 +95,8 @@ class Finding:
         own = self.credential
         if own is None:
             return self
-        _, *others = readings.distinct((own, *credentials))
+        # A key is compared with the keys of its account: another account is another finding.
+        _, *others = readings.distinct((own, *credentials) if own.kind is not Kind.ACCOUNT_KEY else (own,))
         clean = (Reading.of(one) for one in others if not readings.holds_secret(one))
         return replace(self, candidates=tuple(clean))
 

@@ -1,9 +1,12 @@
-"""The offline analysis of leaked Azure Storage credentials. Pure: no I/O.
+"""The offline analysis of leaked Azure Storage credentials. Pure: no I/O, except for the command `scan`.
 
-The order of the modules: `extract` finds the credentials of a text (`normalize`, `tokens`, `connections`, `keys`,
-`mentions`); `classify` and `hosts` determine their kind and scope; `credential` is the result without the secret;
-`signature` finds the key that signed it; `risk` and `explain` rate and describe it. `leak` has the token itself, for
-the one check that sends it to Azure; `mint` creates verification tokens.
+The order of the modules (docs/reading.md): `extract` finds the credentials of a text: `anchors` says where one may
+be, `normalize` undoes escapes and encodings, `queries` collects a token's parameters, `values` what each may mean,
+`places` the accounts and paths of the text; `tokens`, `connections` and `keys` put the candidates together.
+`classify` and `hosts` determine their kind and scope; `credential` is the result without the secret; `signature`
+finds the key that signed it; `risk` and `explain` rate and describe it. `leak` has the token itself, for the one
+check that sends it to Azure; `mint` creates verification tokens; `foreign` names other services' credentials. Only
+`scan` reads files.
 """
 
 from .credential import Credential, InvalidCredential

@@ -105,6 +105,8 @@ def _joined(text: str) -> Iterator[str]:
 
 def percent_decoded(text: str) -> str:
     """Decode %XX once, as UTF-8; "+" stays, as it does in Azure's tokens."""
+    if "%" not in text:
+        return text
     return _PERCENT.sub(lambda match: _utf8(bytes.fromhex(match[0].replace("%", ""))), text)
 
 

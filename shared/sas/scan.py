@@ -26,6 +26,7 @@ _PART = 16 * 1024 * 1024  # bytes of a file that are read at once
 _OVERLAP = 16 * 1024  # bytes that two parts have in common: no credential is longer
 _SKIPPED = {".git", ".hg", ".svn"}
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+list_folder = os.walk
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,[0-9]+)? \+([0-9]+)(?:,[0-9]+)? @@")
 
 
@@ -89,12 +90,16 @@ def scan_file(name: str) -> Result:
     try:
         with Path(name).open("rb") as file:
             line, rest = 1, b""
-            while data := file.read(_PART):
+            more = True
+            while more:
+                data = file.read(_PART)
+                more = len(data) == _PART
                 size += len(data)
                 part = rest + data
                 rows += [row for row in scan_part(Part(name, part, line)) if row not in rows]
-                rest = part[-_OVERLAP:] if len(data) == _PART else b""
-                line += part[: len(part) - len(rest)].count(b"\n")
+                if more:
+                    rest = part[-_OVERLAP:]
+                    line += part[:-_OVERLAP].count(b"\n")
     except OSError as error:
         return Result(name, size, tuple(rows), f"{redact(name)}: {error.strerror or type(error).__name__}")
     return Result(name, size, tuple(rows))
@@ -111,9 +116,12 @@ def scan_part(part: Part) -> list[dict[str, object]]:
         for each in foreign_credentials(text)
         if each.sha256 not in storage
     ]
+    if not found:
+        return []
     commit = {"commit": part.commit} if part.commit else {}
+    name = redact(part.name)
     return [
-        {"file": redact(part.name), "line": part.line + text.count("\n", 0, at), **commit, **row}
+        {"file": name, "line": part.line + text.count("\n", 0, at), **commit, **row}
         for at, row in sorted(found, key=lambda each: each[0])
     ]
 
@@ -165,7 +173,7 @@ def _text(data: bytes) -> str:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for root, folders, names in os.walk(folder, onerror=_refuse):
+    for root, folders, names in list_folder(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         for name in sorted(names):
             path = os.path.join(root, name)  # noqa: PTH118  # many times faster than Path, for thousands of files

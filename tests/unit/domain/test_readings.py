@@ -112,6 +112,14 @@ def test_account_key_has_no_other_reading() -> None:
     assert (finding.candidates, finding.unread) == ((), 1)
 
 
+def test_other_accounts_that_a_text_names_are_no_candidates_of_a_key() -> None:
+    text = f"LOGS=https://other.blob.core.windows.net/logs\nSTORAGE_ACCOUNT=mine\nSTORAGE_KEY={samples.KEYS['key1']}"
+    [reported] = findings.in_text(text, source="a scanner", url=None, detected_at=NOW)
+
+    assert (reported.finding.credential or CREDENTIAL).account == "mine"
+    assert reported.finding.candidates == ()
+
+
 def test_more_candidates_than_a_finding_carries_are_counted() -> None:
     finding = read([{"path": f"models/{number}"} for number in range(MOST + 5)])
 

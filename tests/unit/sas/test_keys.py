@@ -102,7 +102,7 @@ def test_key_with_a_label_of_any_form_is_found(text: str) -> None:
         f"account: {ACCOUNT}\nhash: {KEY[:-2]}",
         f"account: {ACCOUNT}\nkey: {'x' * 86}==",
         f"hash: {KEY[:-2]}",
-        f"account_key: {'Ab' * 43}==",
+        f"account_key: {'Xy' * 43}==",
     ],
 )
 def test_what_only_has_the_length_of_a_key_is_none(text: str) -> None:
