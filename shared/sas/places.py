@@ -22,7 +22,10 @@ _SERVICE_HOST = re.compile(
     re.IGNORECASE,
 )
 _SERVICE = re.compile(r"(?:\.privatelink|\.z[0-9]{1,2}){0,3}\.(?:blob|queue|table|file|dfs|web)\Z")
-_PATH = re.compile(r"/[^\s\"'<>?#`;,)\]]{0,2048}")
+_LONGEST_PATH = (
+    2048  # characters: a bound for texts that are made of host names; a token's own URL has its whole path
+)
+_PATH = re.compile(rf"/[^\s\"'<>?#`;,)\]]{{0,{_LONGEST_PATH}}}")
 # Hadoop names the container before the host: fs.azure.sas.container.account.blob…, wasbs://container@account.blob…
 _BEFORE_HOST = re.compile(
     r"(?:(?P<property>fs\.azure\.(?:account\.key|sas\.fixed\.token|sas\.(?P<signed>[A-Za-z0-9$-]{1,63})))\."
@@ -199,6 +202,8 @@ def _hosted(text: str, match: re.Match[str]) -> Iterator[Mention]:
     start = max(match.start() - 150, 0)
     before = _BEFORE_HOST.search(text, start, match.start())
     path = _PATH.match(text, match.end())
+    if path is not None and len(path[0]) > _LONGEST_PATH:
+        path = None  # cut off, so that nobody has signed it
     if before is None:
         variable = _VARIABLE_HOST.search(text, start, match.start())
         account = _assigned(text, variable[1]) if variable else None

@@ -7,6 +7,7 @@ import pytest
 
 from shared.sas import extract, extract_leaks
 from shared.sas.answers import answer
+from shared.sas.places import Places
 from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, container_url, only
 
 URL = container_url()
@@ -109,3 +110,10 @@ def test_other_accounts_of_the_text_are_other_readings_of_a_token() -> None:
 
 def test_custom_domain_of_a_cloud_that_nobody_knows_is_no_account() -> None:
     assert only(f"https://one1.blob.core.contoso.example/x\nsas: '{TOKEN}'").account is None
+
+
+def test_path_that_is_too_long_to_be_read_whole_is_no_place() -> None:
+    """What is cut off is no path that anybody has signed; the account is known all the same."""
+    [mention] = Places(f"https://robustmodels.blob.core.windows.net/models/{'x' * 4000}").mentions
+
+    assert (mention.account, mention.path) == ("robustmodels", None)

@@ -3,7 +3,6 @@
 import argparse
 import io
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def test_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: p
         onerror(PermissionError(13, "Permission denied", top))
         return iter(())
 
-    monkeypatch.setattr(scanner.os, os.walk.__name__, refuse)
+    monkeypatch.setattr(scanner, "list_folder", refuse)
     ran = run(str(tmp_path))
 
     assert (ran.code, "Permission denied" in ran.err) == (2, True)
