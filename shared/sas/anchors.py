@@ -30,6 +30,7 @@ _CUT_NAME = re.compile(
 _NEAR_NAME = 600  # characters of a run in which a name is searched
 _HASH_BEFORE = re.compile(rb"sha(?:512|384)[^A-Za-z0-9]{0,4}\Z")
 _KEY = re.compile(rb"(?:[A-Za-z0-9+/]|%(?:25)*2[BbFf]|\\+u002[BbFf]|\\+/|\\+x2[BbFf]){86}")
+_KEY_CHARACTERS = 86
 _LONGEST_KEY = 86 * 7
 _SHORTEST_BLOCK = 56
 _BLOCK = re.compile(
@@ -179,7 +180,9 @@ def _is_key(data: bytes, start: int, run: bytes) -> bool:
 
 
 def _is_worth_reading(block: bytes) -> bool:
-    """Whether a credential may be encoded in `block`, in as many layers as are read."""
+    """Whether `block` is a key on several lines, or may encode a credential, in as many layers as are read."""
+    if b"\n" in block and len(block.translate(None, b" \t\r\n>#*=")) == _KEY_CHARACTERS:
+        return True
     for _ in range(_LAYERS):
         text = block.translate(_URL_SAFE).translate(None, _NO_BASE64)
         text = text[:-1] if len(text) % 4 == 1 else text

@@ -64,7 +64,7 @@ _MARKS = r"(?:%(?:25)*(?:0[aAdD]|2[0-9A-Fa-f]|3[aA]|5[b-dB-D])){0,20}"
 _ENCODED_NAME = re.compile(rf"(?:s{_MARKS}i{_MARKS}g|AccountKey){_MARKS}%(?:25)*3[aAdD]")
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9_-]{100,}+|[A-Za-z0-9+/]{12,}+)={0,2}(?![A-Za-z0-9+/=])")
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9_-]{100,}+|[A-Za-z0-9+/]{8,}+)={0,2}(?![A-Za-z0-9+/=])")
 _URL_SAFE = str.maketrans("-_", "+/")
 _LONGEST_SIGNATURE = 70  # characters of one that is percent-encoded; what holds a credential has longer runs
 _LONG_ENOUGH = 100  # characters: a key that was encoded again has 120, the shortest token more

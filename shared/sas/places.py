@@ -43,7 +43,8 @@ _BETWEEN = (
     r"(?:\s{0,24}(?::=|=>|==|[=:,>(])\s{0,8}[\"'(]{0,2}|\s{1,3}[\"']"
 )
 _AFTER_ACCOUNT = re.compile(
-    rf"account(?P<word>[_. -]?(?:name|id)\b)?{_BETWEEN}|(?:(?<=[_-]name)|(?-i:(?<=Name)|(?<=ACCOUNT)))\s{{1,24}})"
+    rf"account(?P<word>[_. -]?(?:name|id)\b)?{_BETWEEN}"
+    r"|(?:(?<=[_-]name)|(?-i:(?<=Name)|(?<=ACCOUNT)))\s{1,24}|(?<=account)[ ]{2,24})"
     r"(?P<name>[a-z0-9]{3,24})(?![A-Za-z0-9_.(-])",
     re.IGNORECASE,
 )
@@ -54,7 +55,10 @@ _AFTER_CONTAINER = re.compile(
     r"(?P<name>\$?[A-Za-z0-9](?:-?[A-Za-z0-9]){2,62})(?![A-Za-z0-9_.(-])",
     re.IGNORECASE,
 )
-_AFTER_PATH = re.compile(rf"path{_BETWEEN})/(?P<name>[^\s\"'<>?#`;,)\]]{{1,1024}})", re.IGNORECASE)
+_AFTER_PATH = re.compile(
+    rf"path(?:name)?{_BETWEEN})(?:(?<=\")/(?P<quoted>[^\"\n<>?#]{{1,1024}})\"|/(?P<name>[^\s\"'<>?#`;,)\]]{{1,1024}}))",
+    re.IGNORECASE,
+)
 # Services whose keys have the form of a storage account's.
 _FOREIGN = ("documents.azure", "cosmos.azure", "batch.azure", "azure-api.", "accountendpoint=", "sha512")
 
@@ -239,9 +243,9 @@ def _parts(text: str, lower: str) -> Iterator[Part]:
             if match["name"].lower() not in NO_NAMES:
                 yield Part(match.start("name"), match["name"])
     for _, match in _at_words(text, lower, "path", _AFTER_PATH):
-        path = percent_decoded(match["name"])
+        path = percent_decoded(match["quoted"] or match["name"])
         if is_plain(path) and not is_placeholder(path):
-            yield Part(match.start("name"), path)
+            yield Part(match.start(), path)
 
 
 def _at_words(text: str, lower: str, word: str, after: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:

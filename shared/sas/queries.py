@@ -26,14 +26,14 @@ _NESTED = re.compile(rf"[?&][A-Za-z0-9_.-]{{1,40}}=\??(?P<raw>RAW\()?\??(?=(?:{_
 
 # A value with spaces that began before a run, and a path with spaces that did.
 _OPEN_VALUE = re.compile(
-    rf"(?:\A|[?&\s\"'=(])(?P<start>\S*[?&](?:{'|'.join(sorted(FREE_TEXT))})=[^&?\"'<>]{{0,300}})\Z"
+    rf"(?:\A|[?&\s\"'=(])(?P<start>\S*[?&](?:{'|'.join(sorted(FREE_TEXT))})=(?:[^&?\"'<>]|''){{0,300}})\Z"
 )
-_OPEN_START = re.compile(rf"(?P<start>\b(?:{'|'.join(sorted(FREE_TEXT))})=[^&?\"'<>]{{0,300}})\Z")
+_OPEN_START = re.compile(rf"(?P<start>\b(?:{'|'.join(sorted(FREE_TEXT))})=(?:[^&?\"'<>]|''){{0,300}})\Z")
 _OPEN_PATH = re.compile(
     r"(?P<start>(?:https?|wasbs?|abfss?)://[^\s\"'<>?#]{3,300}/[^\"<>?#]{0,1024})\Z", re.IGNORECASE
 )
 _REST_OF_VALUE = re.compile(r"[^&\"'<>\n\r=]{1,300}(?=[\"'&])(?:&[^\s\"<>`]*)?")
-_BARE_HOST = re.compile(r"(?<![A-Za-z0-9.%-])[A-Za-z0-9.-]{3,253}(?=(?::[0-9]{1,5})?[/?])")
+_BARE_HOST = re.compile(r"(?<![A-Za-z0-9.%$-])[A-Za-z0-9.-]{3,253}(?=(?::[0-9]{1,5})?[/?])")
 _REACH = 2500  # characters before a run in which its beginning is searched
 _MOST_SPACES = 12
 
@@ -43,6 +43,7 @@ _ONE = re.compile(
     r"\s{0,4}(?:==|=>|[=:,])\s{0,4}(?P<open>[\"'\[])?"
     r"(?P<value>(?(open)[^\"'\]\n\r<>]|[^\"'\s,;\[\]{}()<>&]){1,300})"
 )
+_CLOSING_QUOTE = re.compile(r"(?<!')'(?!')")  # YAML doubles one inside of a text
 _FIRST_OF_SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{43}")
 _SIGNED_ALONE = re.compile(r"sig[\"']?\]?\s{0,4}(?:==|=>|[=:,])\s{0,4}[\"'\[]?[A-Za-z0-9+/%]{43}")
 _AROUND = 2000  # characters around a signature in which the other parameters are searched
@@ -130,7 +131,7 @@ def read(query: str, *, quoted: bool) -> dict[str, str]:
     """Return a query's values by name: split, never `parse_qs`, which turns the "+" of a signature into a space."""
     query = query.partition("#")[0].partition(";")[0]
     if quoted:
-        query = query.partition("'")[0]
+        query = _CLOSING_QUOTE.split(query, maxsplit=1)[0]
     pairs = re.split("[&?]", query)
     raw: dict[str, str] = {}
     for index, pair in enumerate(pairs):
@@ -212,6 +213,8 @@ def _query(view: str, at: int, piece: str, *, spaced: bool = False) -> Query:
         return Query(at, ends, {}, None, "", "")
     before = piece[: first.start()]
     quoted = before.removesuffix("?").endswith("'") or (quoted and not before)
+    if before.endswith("&"):  # other parameters of the request
+        before = before[: before.find("?") + 1]
     return Query(at, ends, read(piece[first.start() :], quoted=quoted), None, "", before, spaced)
 
 

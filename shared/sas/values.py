@@ -51,6 +51,10 @@ def readings(raw: Mapping[str, str]) -> tuple[Token, ...]:
     for form, verbatim in _ways(written, in_order=list(raw), encoded=layers > 0):
         decoded = {name: _read(name, value, form, verbatim) for name, value in written.items()}
         different.setdefault(tuple(decoded.values()), Token(decoded, text, layers))
+    for token in tuple(different.values()):
+        if any("''" in value for value in token.parameters.values()):  # doubled in YAML's quotes
+            plain = {name: value.replace("''", "'") for name, value in token.parameters.items()}
+            different.setdefault(tuple(plain.values()), Token(plain, text, layers))
     return tuple(different.values())
 
 
