@@ -448,9 +448,10 @@ var intakeSettings = toObject(
 )
 
 // The functions of each app are disabled in the other. Health is in both. Findings arrive in one of two ways.
+// The queue is read in both: a network that is opened again leaves messages there, which never expire.
 var functions = loadJsonContent('functions.json')
 var deliveries = loadJsonContent('deliveries.json')
-var unusedDelivery = privateNetwork ? deliveries.eventGrid : deliveries.queue
+var unusedDelivery = privateNetwork ? deliveries.eventGrid : []
 
 var ready = zoneRedundant ? max(alwaysReady, 2) : alwaysReady
 

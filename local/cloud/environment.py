@@ -51,9 +51,7 @@ _SERVICES = ("blob", "queue", "table")
 # Which settings a separate intake gets, and which the responder beside it does not, as infra/main.bicep reads them.
 _APPS = json.loads((Path(__file__).resolve().parents[2] / "infra/settings.json").read_text())
 _OF_THE_HOST = ("SASQUASH_STORAGE__credential", "SASQUASH_STORAGE__clientId")
-# The functions by which findings arrive, with and without a private network. The others are disabled.
-_BY_QUEUE = ("on_queued_finding", "findings_poison")
-_BY_EVENT_GRID = ("on_finding",)
+_BY_EVENT_GRID = ("on_finding",)  # disabled in a private network
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +107,7 @@ def developer(
 
 def deliveries(*, private: bool) -> dict[str, str]:
     """Return the settings that disable the functions by which no finding arrives (infra/deliveries.json)."""
-    unused = _BY_EVENT_GRID if private else _BY_QUEUE
-    return {f"AzureWebJobs.{name}.Disabled": "true" for name in unused}
+    return {f"AzureWebJobs.{name}.Disabled": "true" for name in _BY_EVENT_GRID} if private else {}
 
 
 def app_settings(

@@ -44,7 +44,9 @@ if ($intake -ne $api) { Show-Health 'Intake' $intake }
 # The console's address is known now: people sign in there from the browser.
 if ($client) {
     $known = Invoke-Az 60 @('ad', 'app', 'show', '--id', $client, '--query', 'spa.redirectUris', '--output', 'tsv', '--only-show-errors')
-    if ($known.Lines -notcontains "$api/desk") {
+    if ($known.Code -ne 0) {
+        Write-Output "An owner of the registration adds the console's address: SASQUASH_API=$api scripts/create-registration.sh $name"
+    } elseif ($known.Lines -notcontains "$api/desk") {
         $file = New-TemporaryFile
         ConvertTo-Json -Compress -Depth 5 @{ spa = @{ redirectUris = @("$api/desk") + @($known.Lines | Where-Object { $_ }) } } |
             Set-Content -Path $file

@@ -34,9 +34,10 @@ health Responder "$api"
 
 # The console's address is known now: people sign in there from the browser.
 if [ -n "$client" ]; then
-    known=$(limited 60 az rest --only-show-errors --output tsv --url "$graph/applications(appId='$client')?\$select=spa" \
-        --query "spa.redirectUris || \`[]\`" 2> /dev/null)
-    if ! grep -qx "$api/desk" <<< "$known"; then
+    if ! known=$(limited 60 az rest --only-show-errors --output tsv --url "$graph/applications(appId='$client')?\$select=spa" \
+        --query "spa.redirectUris || \`[]\`" 2> /dev/null); then
+        echo "An owner of the registration adds the console's address: SASQUASH_API=$api scripts/create-registration.sh $AZURE_ENV_NAME"
+    elif ! grep -qx "$api/desk" <<< "$known"; then
         others=$(awk 'NF { printf ", \"%s\"", $0 }' <<< "$known")
         if limited 60 az rest --only-show-errors --output none --method patch --url "$graph/applications(appId='$client')" \
             --headers Content-Type=application/json \
