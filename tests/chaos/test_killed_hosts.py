@@ -201,7 +201,7 @@ async def planned(deployment: Deployment, rng: random.Random) -> Scenario:
             [reported] = in_text(text, source="github", url=None, detected_at=EPOCH)
             times = tuple(rng.uniform(0.0, LOAD) for _ in range(rng.choice((1, 2, 3))))
             leaks.append(PlannedLeak(Kind.ACCOUNT_SAS, account.name, name, text, reported.finding, times))
-    return Scenario(tuple(accounts), tuple(leaks), {}, Decision.NOTHING, 0.0, 0.0, 0.0, 2)
+    return Scenario(tuple(accounts), tuple(leaks), (), {}, Decision.NOTHING, 0.0, 0.0, 0.0, 2)
 
 
 async def publish(deployment: Deployment, leak: PlannedLeak, at: float) -> None:

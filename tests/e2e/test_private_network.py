@@ -1,9 +1,8 @@
 """In a private network Event Grid can't call the app: findings reach it by a Storage queue."""
 
-import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from tests.support.bicep import functions
-from tests.support.deployment import Deployment, Developer, is_closed
+from tests.support.deployment import Deployment, Developer, eventually, is_closed
 from tests.support.function_host import running_host
 from tests.support.leaks import account_sas
 from tests.support.paths import ROOT
@@ -52,14 +51,6 @@ def private(network: LocalCloud) -> Deployment:
 
 def queue(of: Deployment, name: str) -> QueueClient:
     return QueueClient(QUEUES, name, credential=Developer(of.cloud), **of.options)
-
-
-async def until[T](read: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
-    """Return what `read` returns, once `holds` is true of it."""
-    async with asyncio.timeout(PATIENCE):
-        while not holds(found := await read()):  # noqa: ASYNC110 -- another process decides when
-            await asyncio.sleep(0.1)
-    return found
 
 
 def reported(leaked: str) -> Finding:
@@ -151,7 +142,7 @@ async def test_larger_event_of_another_publisher_becomes_a_dead_letter_and_is_re
     found = reported(account_sas(account.name, account.keys["key1"]))
 
     await private.publish(event_of(found, size=64 * 1024))
-    await until(lambda: dead_letters(private), bool)
+    await eventually(lambda: dead_letters(private), bool)
     await run_now(private, "collect_dead_letters")
     await private.settled(found.fingerprint, until=is_closed)
 
@@ -169,7 +160,7 @@ async def test_finding_is_revoked_after_its_message_became_poison(private: Deplo
     before = await moved_to_poison(private)
 
     await private.publish(event_of(found))
-    await until(lambda: moved_to_poison(private), lambda moved: moved > before)
+    await eventually(lambda: moved_to_poison(private), lambda moved: moved > before)
     private.cloud.faults.clear()
     await private.settled(found.fingerprint, until=is_closed)
 
@@ -180,15 +171,12 @@ async def test_message_that_is_no_event_is_kept_and_reported(private: Deployment
     text = base64.b64encode(json.dumps({"hello": "sig=leaked"}).encode()).decode()
     async with queue(private, "findings") as findings:
         await findings.send_message(text)
-    known = {incident.fields["FindingId"] for incident in private.cloud.model.incidents}
 
-    async def filed() -> Revocation | None:
-        for incident in private.cloud.model.incidents:
-            if incident.fields["FindingId"] not in known:
-                return await private.record(incident.fields["FindingId"])
-        return None
+    async def recorded() -> Revocation | None:
+        failed = await private.in_state(State.FAILED)
+        return next((one for one in failed if "A message in queue findings" in one.detail), None)
 
-    record = await until(filed, lambda one: one is not None)
+    record = await eventually(recorded, lambda one: one is not None)
 
     assert record is not None
     assert record.reason is Reason.CRASHED

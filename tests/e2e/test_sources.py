@@ -106,8 +106,7 @@ async def test_defender_evidence_requires_approval_and_is_resolved_after_revocat
     waiting = await deployment.settled(name, until=lambda record: bool(record.notifications))
     assert (waiting.state, deployment.rotations(account)) == (State.AWAITING_APPROVAL, [])
     assert waiting.plan is not None
-    assert [sent.to for sent in waiting.notifications] == [()]  # nobody has the token: no owner is mailed
-    assert deployment.shared_incident(waiting)["Status"] == "awaiting_approval"
+    assert [mail.to for mail in deployment.mails(account)] == [("security@contoso.com",)]  # nobody has the token
     record_shown = {"id": name, "plan": {"digest": waiting.plan.digest}}
     first = await approve(deployment, record_shown, who=APPROVER)
     between = deployment.rotations(account)

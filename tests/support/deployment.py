@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,12 +87,20 @@ class Deployment:
         )
         return [item.fingerprint for item in found]
 
-    async def record(self, fingerprint: str) -> Revocation | None:
+    @asynccontextmanager
+    async def _ledger(self) -> AsyncIterator[Ledger]:
         endpoint = f"https://{STATE_ACCOUNT}.table.core.windows.net"
         async with TableServiceClient(endpoint, credential=Developer(self.cloud), **self.options) as service:
             table, states = (service.get_table_client(name) for name in ("revocations", "states"))
-            index = StateIndex(states, clock=_now)
-            return await Ledger(table, index, clock=_now, new_id=lambda: "").read(fingerprint)
+            yield Ledger(table, StateIndex(states, clock=_now), clock=_now, new_id=lambda: "")
+
+    async def record(self, fingerprint: str) -> Revocation | None:
+        async with self._ledger() as ledger:
+            return await ledger.read(fingerprint)
+
+    async def in_state(self, state: State) -> list[Revocation]:
+        async with self._ledger() as ledger:
+            return [record async for record in ledger.in_state(state)]
 
     async def settled(self, fingerprint: str, *, until: Callable[[Revocation], bool] | None = None) -> Revocation:
         """Wait until the record is settled, or until `until` holds; return it."""
@@ -123,6 +132,14 @@ class Deployment:
 
     def mails(self, account: Account) -> list[Any]:
         return [mail for mail in self.cloud.model.mails if account.name in mail.subject]
+
+
+async def eventually[T](read: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+    """Return what `read` returns, once `holds` is true of it."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds(found := await read()):  # noqa: ASYNC110 -- another process decides when
+            await asyncio.sleep(0.1)
+    return found
 
 
 def is_closed(record: Revocation) -> bool:
