@@ -66,11 +66,18 @@ class HourlyIncidents:
     async def update(self) -> None:
         """Bring every incident up to date. One that fails stops no other, and is tried again the next time.
 
-        Raises only where the groups can't be read.
+        Raises where the groups can't be read, and at the end what was unexpected.
         """
+        unexpected: list[Exception] = []
         for changed in await self.groups.changed():
-            if await self._try(changed.id):
-                await self.groups.settle(changed)
+            try:
+                if await self._try(changed.id):
+                    await self.groups.settle(changed)
+            except Exception as error:  # noqa: BLE001 -- it holds up no other group, and is raised below
+                _log.error("The incident %s failed: unexpected %s.", changed.id[:12], type(error).__name__)
+                unexpected.append(error)
+        if unexpected:
+            raise ExceptionGroup("Incidents of unconfirmed findings were not brought up to date.", unexpected)
 
     async def _try(self, group: str) -> bool:
         """Bring an incident up to date; return whether it is."""
