@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from unittest.mock import AsyncMock
 from unittest.mock import AsyncMock, MagicMock
 
 import azure.functions as func
