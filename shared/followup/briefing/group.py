@@ -28,7 +28,7 @@ def brief_group(
 ) -> Briefing:
     """Return what people need to know about the group: its counts, its worst finding, and what to do.
 
-    `worst_open` are the first `SHOWN` of its findings that nobody has dealt with, the worst first, and `places` counts
+    `worst_open` are the first `SHOWN` of its findings that nobody has dealt with, the worst first; `places` counts
     all of those by `where` they are; `worst` is the record of the first one,
     or of any if none is open. `kind` is any line: it has the state and the reason of all.
     """
