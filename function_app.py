@@ -1,5 +1,6 @@
 """The triggers of Sasquash. Each binds, calls what it is for in `shared`, and returns."""
 
+import asyncio
 import os
 from functools import cache
 
@@ -16,6 +17,8 @@ from shared.persistence import alert_queue, event_queue, queues
 from shared.settings import Settings, is_switched_off
 
 app = func.FunctionApp()
+
+_UPDATING = 120  # seconds; of the five minutes of a run, the rest is for the mail
 
 # Where `contain` is switched off, nothing is revoked: the app is a separate intake. Which function receives findings
 # depends on the network.
@@ -124,9 +127,15 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
 
 @app.timer_trigger(arg_name="timer", schedule="45 * * * * *")
 async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Each minute: the incidents and the mail about what nobody confirmed, one an hour for each kind."""
-    await sasquash().background.hourly_incidents.update()
-    await sasquash().background.summary_mail.send()
+    """Each minute: the incidents and the mail about what nobody confirmed, one an hour for each kind.
+
+    The mail is sent even if the incidents fail, or take too long.
+    """
+    try:
+        async with asyncio.timeout(_UPDATING):
+            await sasquash().background.hourly_incidents.update()
+    finally:
+        await sasquash().background.summary_mail.send()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")

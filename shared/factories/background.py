@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.cloud.history_copy import HistoryCopy
+    from shared.domain.revocation import Revocation
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.incidents.hourly import HourlyIncidents
     from shared.followup.incidents.sharepoint import Incidents
@@ -63,9 +64,15 @@ class Background:
             self._fast_path.ingest,
             outages=Outages(table, clock=self._process.clock),
             records=self._failure_records,
-            refresh=self.hourly_incidents.refresh,
+            refresh=self._show_losses,
             dead_letters=lambda: self.dead_letter_container,
         )
+
+    async def _show_losses(self, record: "Revocation") -> None:
+        """Have people see what is new about an outage, also where the mail is all that they get."""
+        await self.hourly_incidents.refresh(record)
+        if record.notifications:  # else the follow-up adds it
+            await self.summary_mail.add(record)
 
     @cached_property
     def poison_messages(self) -> "PoisonMessages":

@@ -10,7 +10,7 @@ stored: the rows are counted, so that an instance may crash between any two writ
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -88,16 +88,14 @@ class HourlyGroups:
             await self._table.update_entity(row, mode=UpdateMode.MERGE)
         await self._note_change(group)
 
-    async def members(self, group: str) -> list[Member]:
-        """Return all findings of a group."""
-        found = []
+    async def members(self, group: str) -> AsyncIterator[Member]:
+        """Yield all findings of a group, by fingerprint: a flood's are too many to be held at once."""
         with translate_errors("Reading a group of unconfirmed findings"):
             query = self._table.query_entities("PartitionKey eq @group", parameters={"group": group})
             async for row in query:
                 if row["RowKey"] != _GROUP:
                     line = msgspec.json.decode(row["Line"], type=SummaryLine)
-                    found.append(Member(line, row["Open"]))
-        return found
+                    yield Member(line, row["Open"])
 
     async def changed(self) -> list[Changed]:
         """Return the groups whose incidents are not up to date."""

@@ -311,3 +311,24 @@ async def test_dead_letter_on_which_the_app_fails_stops_no_other(
     await app.background.dead_letters.collect()
     assert await names(container) == ["a.json"]
     assert (await driver.record(good.fingerprint)).state is State.CONTAINED
+
+
+async def test_losses_after_the_first_batch_are_mailed_where_mail_is_the_only_sink(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    await driver.no_floods()
+    app = driver.app(incidents="mail")
+    await put(container, "not an event")
+    await app.background.dead_letters.collect()
+    [record] = await of_trouble(driver, Reason.UNDELIVERED)
+    await app.background.follow_up.run(Message(record.fingerprint))
+    await app.background.summary_mail.send()
+    mails = len(driver.cloud.model.mails)
+
+    await put(container, "not an event either")
+    await app.background.dead_letters.collect()
+    driver.clock.advance(hours=2)
+    await app.background.summary_mail.send()
+
+    [mail] = driver.cloud.model.mails[mails:]
+    assert "gave up on 2 events" in mail.body

@@ -303,3 +303,23 @@ async def test_instance_that_crashes_at_any_call_loses_no_finding_and_counts_eac
         assert titles[-1].startswith(f"{number} unconfirmed" if number > 1 else "Unreadable report"), number
         assert len(titles) == 1, f"crashed at call {number}"
     assert number > 5
+
+
+async def test_unexpected_error_of_one_incident_holds_up_no_other_and_is_raised(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, tried = driver.app(), []
+    groups = app.background.hourly_incidents.groups
+    for name in ("first", "second"):
+        await groups.leave(name, "0" * 64)
+
+    async def fails(group: str) -> None:
+        tried.append(group)
+        raise RuntimeError(group)
+
+    monkeypatch.setattr(groups, "begin_writing", fails)
+    with pytest.raises(ExceptionGroup):
+        await app.background.hourly_incidents.update()
+    assert {"first", "second"} <= set(tried)
+    for changed in await groups.changed():
+        await groups.settle(changed)

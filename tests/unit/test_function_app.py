@@ -540,3 +540,12 @@ def test_app_is_created_once_and_only_on_demand(app: ModuleType, monkeypatch: py
     make.assert_not_called()
     assert app.sasquash() is app.sasquash()
     make.assert_called_once_with(app.SETTINGS)
+
+
+async def test_mail_is_sent_though_the_incidents_fail(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    background = AsyncMock()
+    background.hourly_incidents.update.side_effect = RuntimeError("incidents")
+    monkeypatch.setattr(app, "sasquash", lambda: SimpleNamespace(background=background))
+    with pytest.raises(RuntimeError, match="incidents"):
+        await call(app, "send_digest", timer=None)
+    background.summary_mail.send.assert_awaited_once()

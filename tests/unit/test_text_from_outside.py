@@ -5,6 +5,7 @@ quote one included, and parses what people and their programs get of it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from html import unescape
@@ -23,7 +24,7 @@ from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.summary_line import SummaryLine
 from shared.followup.alert_closing import comment
 from shared.followup.briefing.build import brief
-from shared.followup.briefing.group import brief_group
+from shared.followup.briefing.group import brief_group, where
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents import sentinel, sharepoint, webhook
 from shared.followup.incidents.defender import DefenderIncidents
@@ -118,7 +119,15 @@ def test_no_text_becomes_code_or_a_link_in_the_summary_mail(record: Revocation) 
 @given(a_record, st.integers(1, 3))
 def test_no_text_becomes_markup_in_an_incident_that_findings_share(record: Revocation, total: int) -> None:
     line = SummaryLine.of(record)
-    group = brief_group("ab" * 32, still_open=[line] * total, total=total, worst=record, kind=line, now=NOW)
+    group = brief_group(
+        "ab" * 32,
+        worst_open=[line] * total,
+        places=Counter({where(line): total}),
+        total=total,
+        worst=record,
+        kind=line,
+        now=NOW,
+    )
     for text in sharepoint._columns(group).values():
         check_inert(text)
 

@@ -12,30 +12,38 @@ from shared.domain.text import Code, Foreign, Line, RichText, defang, utc
 from shared.followup.briefing.build import brief
 from shared.followup.briefing.model import Briefing, GroupSize
 
-_SHOWN = 10  # lines; the mail has more, and the list has all
+SHOWN = 10  # lines; the mail has more, and the list has all
 _ACCOUNTS = 5
 
 
 def brief_group(
-    group: str, *, still_open: Sequence[SummaryLine], total: int, worst: Revocation, kind: SummaryLine, now: datetime
+    group: str,
+    *,
+    worst_open: Sequence[SummaryLine],
+    places: Counter[str],
+    total: int,
+    worst: Revocation,
+    kind: SummaryLine,
+    now: datetime,
 ) -> Briefing:
     """Return what people need to know about the group: its counts, its worst finding, and what to do.
 
-    `still_open` are its findings that nobody has dealt with, the worst first; `worst` is the record of the first one,
+    `worst_open` are the first `SHOWN` of its findings that nobody has dealt with, the worst first; `places` counts
+    all of those by `where` they are; `worst` is the record of the first one,
     or of any if none is open. `kind` is any line: it has the state and the reason of all.
     """
     own = brief(worst, now=now)
-    if total == 1 and still_open:
+    if total == 1 and worst_open:
         return replace(own, fingerprint=group, state=kind.state.value, reason=kind.reason)
-    state = kind.state if still_open else State.DISMISSED
+    state = kind.state if worst_open else State.DISMISSED
     return replace(
         own,
         fingerprint=group,
         c3id=group[:20],
-        group=GroupSize(total, len(still_open)),
+        group=GroupSize(total, places.total()),
         state=state.value,
-        reason=kind.reason if still_open else None,
-        grants=f"The worst of them: {describe(still_open[0])}" if still_open else "None of them is open any more.",
+        reason=kind.reason if worst_open else None,
+        grants=f"The worst of them: {describe(worst_open[0])}" if worst_open else "None of them is open any more.",
         key_name=None,
         policy=None,
         action=None,
@@ -48,8 +56,8 @@ def brief_group(
         proven="Nobody and no signature has confirmed them.",
         used=(),
         impact=(),
-        open_points=tuple(_open_points(still_open)),
-        next_steps=tuple(_next_steps(own, still_open)),
+        open_points=tuple(_open_points(worst_open, places)),
+        next_steps=tuple(_next_steps(own, worst_open)),
         timeline=(),
         owners=(),
     )
@@ -72,12 +80,12 @@ def where(line: SummaryLine) -> str:
     return defang(line.host, limit=120) if line.host else "unknown account"
 
 
-def _open_points(lines: Sequence[SummaryLine]) -> Iterator[Line]:
-    counts = Counter(map(where, lines)).most_common(_ACCOUNTS + 1)
+def _open_points(lines: Sequence[SummaryLine], places: Counter[str]) -> Iterator[Line]:
+    counts = places.most_common(_ACCOUNTS + 1)
     yield from (f"{count} of {place}" for place, count in counts[:_ACCOUNTS])
-    yield from map(describe, lines[:_SHOWN])
-    if len(lines) > _SHOWN:
-        yield f"and {len(lines) - _SHOWN} more"
+    yield from map(describe, lines[:SHOWN])
+    if places.total() > SHOWN:
+        yield f"and {places.total() - SHOWN} more"
 
 
 def _next_steps(own: Briefing, lines: Sequence[SummaryLine]) -> Iterator[Line]:

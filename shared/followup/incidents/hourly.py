@@ -8,13 +8,15 @@ and gets an incident of its own (`pending_steps.mailed_at_once`).
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.revocation import Revocation
 from shared.domain.summary_line import SummaryLine
 from shared.errors import SasquashError
-from shared.followup.briefing.group import brief_group
+from shared.followup.briefing.group import SHOWN, brief_group, where
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.sharepoint import Incidents
 from shared.persistence.hourly_groups import Group, HourlyGroups, Member
@@ -66,11 +68,18 @@ class HourlyIncidents:
     async def update(self) -> None:
         """Bring every incident up to date. One that fails stops no other, and is tried again the next time.
 
-        Raises only where the groups can't be read.
+        Raises where the groups can't be read, and at the end what was unexpected.
         """
+        unexpected: list[Exception] = []
         for changed in await self.groups.changed():
-            if await self._try(changed.id):
-                await self.groups.settle(changed)
+            try:
+                if await self._try(changed.id):
+                    await self.groups.settle(changed)
+            except Exception as error:  # noqa: BLE001 -- it holds up no other group, and is raised below
+                _log.error("The incident %s failed: unexpected %s.", changed.id[:12], type(error).__name__)
+                unexpected.append(error)
+        if unexpected:
+            raise ExceptionGroup("Incidents of unconfirmed findings were not brought up to date.", unexpected)
 
     async def _try(self, group: str) -> bool:
         """Bring an incident up to date; return whether it is."""
@@ -97,13 +106,13 @@ class HourlyIncidents:
 
     async def _written(self, held: Group) -> Group:
         """Write the incident, where it does not show all; return how it is now."""
-        members = await self.groups.members(held.id)
+        members = await _gathered(self.groups.members(held.id))
         await asyncio.to_thread(self.warm_up)
-        incidents, shown = self.incidents(), _digest(members)
+        incidents, shown = self.incidents(), members.shown
         is_filed = held.item_id is not None and held.sink == incidents.name
-        if not members or (is_filed and held.shown == shown):
+        if members.first is None or (is_filed and held.shown == shown):
             return held
-        briefing = await self._briefing(held.id, members)
+        briefing = await self._briefing(held.id, members, kind=members.first)
         if briefing is None or (not is_filed and briefing.state == "dismissed"):
             return held  # all was settled before there was an incident
         item_id = held.item_id
@@ -113,27 +122,49 @@ class HourlyIncidents:
             await incidents.update(item_id, briefing)
         return replace(held, item_id=item_id, sink=incidents.name, shown=shown)
 
-    async def _briefing(self, group: str, members: Sequence[Member]) -> Briefing | None:
-        lines = sorted((member.line for member in members if member.is_open), key=lambda line: line.rank)
-        worst = await self.store.revocations.read((lines or [members[0].line])[0].fingerprint)
+    async def _briefing(self, group: str, members: "_Members", *, kind: SummaryLine) -> Briefing | None:
+        worst = await self.store.revocations.read((members.worst or [kind])[0].fingerprint)
         if worst is None:
             return None
         return brief_group(
             group,
-            still_open=lines,
-            total=len(members),
+            worst_open=members.worst,
+            places=members.places,
+            total=members.total,
             worst=worst,
-            kind=members[0].line,
+            kind=kind,
             now=self.store.clock(),
         )
 
 
-def _digest(members: Sequence[Member]) -> str:
-    """Return a hash of what an incident shows. A finding that leaves others in it changes nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Members:
+    """What an incident says of its findings. `places` counts the open ones; `shown` is a hash of what it shows.
 
-    So an incident that a person has closed is opened by a new finding, and not by one that is dealt with.
+    A finding that leaves others in it does not change `shown`. So an incident that a person has closed is opened by a
+    new finding, and not by one that is dealt with.
     """
-    if not any(member.is_open for member in members):
-        return f"{_NONE_OPEN}: {len(members)}"
-    lines = sorted((member.line for member in members), key=lambda line: line.key)
-    return hashlib.sha256(repr(lines).encode(errors="surrogatepass")).hexdigest()
+
+    first: SummaryLine | None
+    total: int
+    worst: Sequence[SummaryLine]
+    places: Counter[str]
+    shown: str
+
+
+async def _gathered(members: AsyncIterator[Member]) -> _Members:
+    """Count them as they are read, and keep the worst that are open."""
+    first, total, places = None, 0, Counter[str]()
+    worst: list[SummaryLine] = []
+    digest = hashlib.sha256(b"[")
+    async for member in members:
+        line = member.line
+        digest.update(f"{', ' if total else ''}{line!r}".encode(errors="surrogatepass"))
+        first, total = first or line, total + 1
+        if member.is_open:
+            places[where(line)] += 1
+            insort(worst, line, key=lambda one: one.rank)
+            del worst[SHOWN:]
+    digest.update(b"]")
+    shown = digest.hexdigest() if places else f"{_NONE_OPEN}: {total}"
+    return _Members(first=first, total=total, worst=worst, places=places, shown=shown)
