@@ -37,7 +37,7 @@ _NOTES = """
 - **Scan**: one core for each command, on Python's own source files, without and with a leak every 10 KB. The time
   that a command takes on an empty folder is subtracted. Other scanners are measured where they are on PATH.
 - **Extraction** reads only the parts of a text that may hold a credential. Texts that are all such parts are slower,
-  but linear ([decision 50](decisions/0050-only-windows-of-a-text-are-read.md)).
+  but linear ([decision 49](decisions/0049-only-windows-of-a-text-are-read.md)).
 
 ## What was tried
 

@@ -115,7 +115,7 @@ class HistoryCopy:
         )
         found: dict[str, list[CopiedLine]] = defaultdict(list)
         for row in await self._rows(kql):
-            line = CopiedLine(str(row["Chain"]), int(row["Line"]), str(row["Hash"]))
+            line = CopiedLine(str(row["Chain"]), _number(row["Line"]), str(row["Hash"]))
             found[str(row["Fingerprint"])].append(line)
         return {fingerprint: tuple(lines) for fingerprint, lines in found.items()}
 
@@ -126,7 +126,7 @@ class HistoryCopy:
             f" | distinct Fingerprint, Chain, Line, Hash | take {_MOST + 1}"
         )
         rows = await self._rows(kql)
-        return tuple(CopiedLine(str(row["Chain"]), int(row["Line"]), str(row["Hash"])) for row in rows)
+        return tuple(CopiedLine(str(row["Chain"]), _number(row["Line"]), str(row["Hash"])) for row in rows)
 
     async def histories(self, prefix: str) -> tuple[CopiedHistory, ...]:
         """Return the history and the last record of each leak whose fingerprint begins with `prefix`.
@@ -140,12 +140,20 @@ class HistoryCopy:
             f"{where} | where isnotempty(Record) | summarize arg_max(Line, Record) by Fingerprint, Chain"
         )
         entries: dict[str, list[HistoryEntry]] = defaultdict(list)
-        for row in sorted(lines, key=lambda row: (str(row["Chain"]), int(row["Line"]))):
-            entries[str(row["Fingerprint"])].append(_entry(row))
+        forged: set[str] = set()  # with a line that we did not write: they are not rebuilt
+        for row in sorted(lines, key=lambda row: (str(row["Chain"]), _number(row["Line"]))):
+            name = str(row["Fingerprint"])
+            try:
+                entries[name].append(_entry(row))
+            except ValueError:
+                forged.add(name)
         latest = {
             str(row["Fingerprint"]): str(row["Record"]) for row in sorted(records, key=lambda row: str(row["Chain"]))
         }
-        return tuple(CopiedHistory(name, tuple(found), latest.get(name)) for name, found in sorted(entries.items()))
+        return tuple(
+            CopiedHistory(name, tuple(found), None if name in forged else latest.get(name))
+            for name, found in sorted(entries.items())
+        )
 
     async def _rows(self, kql: str) -> list[Mapping[str, Any]]:
         now, doing = self._clock(), "Reading the copy of the history"
@@ -195,16 +203,25 @@ def _row(fingerprint: str, entry: HistoryEntry, *, record: str) -> Row:
     )
 
 
+def _number(value: object) -> int:
+    """Return the number of a line; 0, which no line of ours has, where there is none: it is forged."""
+    return value if isinstance(value, int) else 0
+
+
 def _entry(row: Mapping[str, Any]) -> HistoryEntry:
-    at = row["At"]
+    """Return the line of a row. Raises ValueError for one that we did not write."""
+    at, line = row["At"], _number(row["Line"])
+    moment = at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
+    if moment.tzinfo is None or line < 1:
+        raise ValueError("no line of ours")
     return HistoryEntry(
-        at=at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromisoformat(str(at)),
+        at=moment.astimezone(UTC),
         who=str(row["Who"]),
         state=State(str(row["State"])),
         what=str(row["What"] or ""),
         evidence=str(row["Evidence"] or ""),
         correlation_id=str(row["CorrelationId"]) if row["CorrelationId"] else None,
-        link=Link(str(row["Chain"]), int(row["Line"]), str(row["Previous"] or ""), str(row["Hash"])),
+        link=Link(str(row["Chain"]), line, str(row["Previous"] or ""), str(row["Hash"])),
     )
 
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.cloud.arm import ArmReader
-from shared.errors import SasquashError
+from shared.errors import Blocked, SasquashError
 
 _log = logging.getLogger(__name__)
 
 _KNOWN_FOR = timedelta(hours=1)
+_AGAIN = timedelta(minutes=1)  # after a failure
 _SUBSCRIPTION = re.compile(r"/subscriptions/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 
 
@@ -39,31 +40,35 @@ class Subscriptions:
         self._group = management_group
         self._clock = clock
         self._reading = asyncio.Lock()
-        self._known: tuple[tuple[str, ...], datetime] | None = None
+        self._known: tuple[str, ...] = ()  # empty before the group was first read
+        self._due = clock()
 
     async def monitored(self) -> tuple[str, ...]:
         """Return the ids of the monitored subscriptions, in lower case; what a group has is read once an hour.
 
-        Raises TransientFailure or Blocked where a group was never read.
+        Where the group can't be read, it is as it was; where it may not be read, and never was, the listed ones are
+        monitored. Raises TransientFailure where it was never read.
         """
         if self._group is None:
             return self._listed
         async with self._reading:
-            if self._known is None or self._clock() - self._known[1] >= _KNOWN_FOR:
-                self._known = await self._read_group(self._group), self._clock()
-            return self._known[0]
+            if self._clock() >= self._due:
+                await self._read_group(self._group)
+            return self._known or self._listed
 
-    async def _read_group(self, group: str) -> tuple[str, ...]:
+    async def _read_group(self, group: str) -> None:
         path = f"/providers/Microsoft.Management/managementGroups/{group}/descendants?api-version=2020-05-01"
         rows = self._arm.rows(self._listed[0], path, doing=f"Listing the subscriptions of management group {group}")
         try:
             found = [match["id"].lower() async for row in rows if (match := _id_of(row.get("id")))]
         except SasquashError as error:
-            if self._known is None:
+            if not self._known and not isinstance(error, Blocked):
                 raise
-            _log.warning("The subscriptions of an hour ago are monitored (%s): %s", error.code, error)
-            return self._known[0]
-        return tuple(dict.fromkeys((*self._listed, *found)))
+            what = "as they were" if self._known else "not monitored: only those of SASQUASH_SUBSCRIPTIONS are"
+            _log.error("The subscriptions of a management group are %s (%s): %s", what, error.code, error)
+            self._due = self._clock() + _AGAIN
+            return
+        self._known, self._due = tuple(dict.fromkeys((*self._listed, *found))), self._clock() + _KNOWN_FOR
 
     async def not_monitored(self) -> tuple[Subscription, ...]:
         """Return the subscriptions that the app may see and does not monitor, by name.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.actions.action import signer
 from shared.actions.registry import Actions
@@ -22,6 +22,7 @@ from shared.persistence.store import Store
 _log = logging.getLogger(__name__)
 
 _CLOCK_SKEW = timedelta(seconds=30)  # between ARM and us, and never as long as a list lags
+_LONGEST_LAG = timedelta(minutes=15)
 _PRECISION = timedelta(seconds=1)  # of the two times that ARM says of one key
 _MOST_POLICIES = 16  # read under one lock; the rest of a flood has batches of its own
 _MOST_READINGS = 2000  # of all leaks that wait, which takes half a second; the same holds for the rest
@@ -47,7 +48,9 @@ class AccountReader:
             self.store.accounts.rows(_partitions(ref, revocation)),
             self.store.revocations.read(revocation.fingerprint),
         )
-        lagging = behind_our_rotation(keys, rows.rotations) or behind_the_account(keys, account)
+        lagging = behind_our_rotation(keys, rows.rotations) or behind_the_account(
+            keys, account, now=self.store.clock()
+        )
         if lagging is not None:
             raise TransientFailure(
                 f"ARM lists {lagging} of {ref.name} as it was before it was regenerated: its list lags behind.",
@@ -112,16 +115,18 @@ def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rota
     return None
 
 
-def behind_the_account(keys: Mapping[str, AccountKey], account: AccountFacts) -> str | None:
+def behind_the_account(keys: Mapping[str, AccountKey], account: AccountFacts, *, now: datetime) -> str | None:
     """Return the key that is listed older than the account says it is, None where there is none.
 
     Somebody else has regenerated it, and the list lags behind: to regenerate the key that the list shows would end
     the new one, which nobody leaked. ARM: keyCreationTime of Storage Accounts - Get Properties (2026-09-01). Whether
-    that lags, too, is in no document (`make conformance`).
+    that lags, too, is in no document (`make conformance`). After a quarter of an hour the list is believed: two times
+    that differ for good must not keep every leak of the account from being revoked.
     """
     for name, key in keys.items():
         made = account.keys_created.get(name)
-        if made is not None and key.created is not None and key.created < made - _PRECISION:
+        recently = made is not None and now - made < _LONGEST_LAG
+        if made is not None and recently and key.created is not None and key.created < made - _PRECISION:
             return name
     return None
 

@@ -27,7 +27,7 @@ def approved(current: Revocation, approval: Approval, *, second_person: bool) ->
     `second_person`: the reporter of the leak may not approve. Who gave or reported an order never may. Raises
     NotPermitted, or NotAPerson.
     """
-    _check_person(approval.by)
+    check_person(approval.by)
     if current.state is not State.AWAITING_APPROVAL or current.plan is None:
         raise _wrong(current, "only a plan that awaits approval can be approved")
     if current.deadline is not None and current.deadline < approval.at:
@@ -89,7 +89,7 @@ def rejected(current: Revocation, rejection: Rejection) -> Revocation:
 
     A leak that works and is severe takes two people: a rejection leaves it valid.
     """
-    _check_person(rejection.by)
+    check_person(rejection.by)
     if current.state is not State.AWAITING_APPROVAL:
         raise _wrong(current, "only a plan that awaits approval can be rejected")
     others = tuple(one for one in current.rejections if one.by.object_id != rejection.by.object_id)
@@ -116,7 +116,7 @@ def reconsidered(current: Revocation, *, by: Caller, reason: str, now: datetime,
 
     Raises NotPermitted, or NotAPerson.
     """
-    _check_person(by)
+    check_person(by)
     if not is_approver:
         raise NotPermitted(f"Undoing a rejection requires the app role {APPROVER}.")
     if any(one.by.object_id == by.object_id for one in current.rejections):
@@ -157,7 +157,8 @@ def unlocked(current: Revocation, undone: LockedDown, *, by: str, reason: str, n
     return opened.end(Reason.LOCKDOWN_UNDONE, now=now, detail=detail)
 
 
-def _check_person(by: Caller | None) -> None:
+def check_person(by: Caller | None) -> None:
+    """Raise NotAPerson for an application, whatever roles it has."""
     if by is None or not by.is_person:
         raise NotAPerson(
             "The access token is an application's, and only a person can decide this. Sign in as a user who has the "

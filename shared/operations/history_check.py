@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 BROKEN = "History broken: %s of record %s. docs/operations.md says what to do."
 _RUN = "history"
-_TIME = timedelta(minutes=4)  # of a run; the Functions host ends it after five
+_TIME = timedelta(minutes=2)  # in which ranges begin; the Functions host ends the run after five
 _MOST = 5000  # records of a run
 _AT_ONCE = 100  # records that are compared with one query of the copy
 _READ_AGAIN = 2  # times
@@ -33,6 +33,7 @@ _ARRIVED = timedelta(
     days=1
 )  # when what was sent is in the copy, or lost ("Log data ingestion time in Azure Monitor")
 _SENT_AGAIN = timedelta(days=30)  # after that, a line that the copy lacks is past its retention
+_UNREADABLE = "A row of it can't be read: it was changed, or another version of Sasquash wrote it."
 _ERASED = "The copy has {lines} lines of this record, and the record is gone: retention did not remove it."
 
 
@@ -88,18 +89,17 @@ class HistoryChecks:
         """
         until = self._store.clock() + _TIME
         after = await self._outbox.place(_RUN)
-        found: list[_Found] = []
         checked = 0
         while checked < _MOST and self._store.clock() < until:
             names = await self._next(after)
             through = names[-1] if len(names) == _AT_ONCE else _LAST
-            found += await self._check_range(names, after=after, through=through)
+            found = await self._check_range(names, after=after, through=through)
             checked += len(names)
             after = "" if through == _LAST else through
+            await self._page(found)  # at once: the host may end the run
+            await self._outbox.save_place(_RUN, after)
             if not after:
                 break
-        await self._page(found)
-        await self._outbox.save_place(_RUN, after)
 
     async def _next(self, after: str) -> list[str]:
         """Return the next fingerprints of records, at most as many as are compared together."""
@@ -194,6 +194,8 @@ class HistoryChecks:
 
 def _judged(name: str, stored: Stored, copied: tuple[CopiedLine, ...] | None) -> Judgment:
     """Return what is known of the history of a record, or of one that is gone."""
+    if stored.unreadable:
+        return Judgment(Integrity.BROKEN, _UNREADABLE)
     if stored.record is None:
         erased = [line for line in copied or () if line.chain not in stored.pruned_chains]
         if erased:

@@ -86,6 +86,10 @@ class Rebuild:
     async def _one(self, history: CopiedHistory, result: Rebuilt) -> None:
         name = history.fingerprint
         stored = await self._rows.stored(name)
+        if stored.unreadable:
+            _log.warning("Not rebuilt: %s: a row of it is there, and can't be read.", name[:12])
+            result.unreadable.append(name)
+            return
         record = _record(history)
         removed = record is not None and record.head is not None and record.head.chain in stored.pruned_chains
         if stored.record is not None or removed:

@@ -75,6 +75,8 @@ class Retention:
         """Remove the record of a row if it may be; return whether it was."""
         try:
             stored = await self._rows.stored(row.fingerprint)
+            if stored.unreadable:  # the daily check says so to people
+                return False
             if stored.record is None:  # an interrupted run has left the row
                 await self._index.remove(row)
                 return False

@@ -73,13 +73,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All that table `revocations` has of one leak, read at once."""
+    """All that table `revocations` has of one leak, read at once.
+
+    `unreadable`: a row of it can't be read. Nothing of ours writes such a row.
+    """
 
     record: Revocation | None
     lines: tuple[Line, ...]
     copied: Copied = Copied()
     checked: Checked | None = None
     pruned: tuple[Pruned, ...] = ()
+    unreadable: bool = False
 
     @property
     def entries(self) -> tuple[HistoryEntry, ...]:
@@ -133,7 +137,7 @@ class HistoryRows:
         """Return all rows of one leak. They are from one moment if they fit into one page (1,000 rows)."""
         record: Revocation | None = None
         history: list[Line] = []
-        copied, checked, pruned = Copied(), None, []
+        copied, checked, pruned, unreadable = Copied(), None, [], False
         found = _rows(
             self._table,
             "RowKey ge @first",
@@ -143,17 +147,20 @@ class HistoryRows:
         )
         async for one in found:
             key = str(one["RowKey"])
-            if key == fingerprint:
-                record = from_entity(one)
-            elif key == f"{fingerprint}{_COPIED}":
-                copied = msgspec.json.decode(one["Copied"], type=Copied)
-            elif key == f"{fingerprint}{_CHECKED}":
-                checked = msgspec.json.decode(one["Checked"], type=Checked)
-            elif key.startswith(f"{fingerprint}{_PRUNED}"):
-                pruned.append(msgspec.json.decode(one["Pruned"], type=Pruned))
-            elif key.startswith(f"{fingerprint}~"):
-                history.append(_line(one))
-        return Stored(record, tuple(history), copied, checked, tuple(pruned))
+            try:
+                if key == fingerprint:
+                    record = from_entity(one)
+                elif key == f"{fingerprint}{_COPIED}":
+                    copied = msgspec.json.decode(one["Copied"], type=Copied)
+                elif key == f"{fingerprint}{_CHECKED}":
+                    checked = msgspec.json.decode(one["Checked"], type=Checked)
+                elif key.startswith(f"{fingerprint}{_PRUNED}"):
+                    pruned.append(msgspec.json.decode(one["Pruned"], type=Pruned))
+                elif key.startswith(f"{fingerprint}~"):
+                    history.append(_line(one))
+            except (msgspec.MsgspecError, KeyError, TypeError, ValueError):  # what the row says is for no log
+                unreadable = True
+        return Stored(record, tuple(history), copied, checked, tuple(pruned), unreadable)
 
     async def fingerprints(self, partition: str, *, after: str) -> AsyncIterator[str]:
         """Yield the fingerprints of a partition's records, in order, those after `after`."""

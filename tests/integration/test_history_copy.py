@@ -421,3 +421,17 @@ async def test_chains_are_checked_while_the_copy_cannot_be_read(driver: Driver, 
     await app.background.history_checks.run()
     [failure] = [r async for r in app.fast_path.store.revocations.ended_for(Reason.TAMPERED)]
     assert record.fingerprint[:12] in failure.detail
+
+
+async def test_line_that_can_not_be_read_is_reported_and_stops_no_other_check(driver: Driver, app: App) -> None:
+    """Write access to the table must not be enough to switch the check off."""
+    records = sorted([await decided(app, more=1) for _ in range(2)], key=lambda record: record.fingerprint)
+    first, second = records
+    table = app.fast_path.store.revocations._table
+    query = f"PartitionKey eq '{first.fingerprint[:2]}' and RowKey gt '{first.fingerprint}~2'"
+    rows = [row async for row in table.query_entities(f"{query} and RowKey lt '{first.fingerprint}~3'")]
+    await table.upsert_entity({**rows[0], "Entry": "{"})
+    await app.background.history_checks.run()
+    [failure] = [r async for r in app.fast_path.store.revocations.ended_for(Reason.TAMPERED)]
+    assert (first.fingerprint[:12] in failure.detail, "can't be read" in failure.detail) == (True, True)
+    assert await app.background.history_checks.latest(second.fingerprint) is not None

@@ -1,5 +1,6 @@
 """Undoing a lockdown: restored properties, and locks of other processes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from shared.domain.states import State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import (
     AccountBusy,
+    NotAPerson,
     WrongState,
 )
 from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME
@@ -92,3 +94,13 @@ async def test_account_changed_since_the_lockdown_is_not_changed(driver: Driver)
         await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (await driver.record(record.fingerprint)).state is State.CONTAINED
     assert "lock" not in await driver.rows(account.name)
+
+
+async def test_application_undoes_no_lockdown(driver: Driver) -> None:
+    """The leak that it blocks may work again."""
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    program = replace(EVE, is_person=False)
+    with pytest.raises(NotAPerson):
+        await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="Moved.", caller=program)
+    assert account.properties["allowSharedKeyAccess"] is False

@@ -157,9 +157,10 @@ class RevocationService:
     async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
         """Put back what a lockdown changed, while no containment runs on the account.
 
-        Raises WrongState, also where the account has been changed since; AccountBusy, TransientFailure or Blocked.
-        Idempotent.
+        Raises WrongState, also where the account has been changed since; NotAPerson, AccountBusy, TransientFailure or
+        Blocked. Idempotent.
         """
+        transitions.check_person(caller)
         why, now = redact(reason), self.store.clock()
         _, account = transitions.way_back(await self._read(fingerprint))
         async with self.sessions.locked(account.name, fingerprint, urgent=True) as held:

@@ -20,7 +20,9 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
 
     None where it changes nothing. A path that is new may be the right one: it is tried at once.
     """
-    noted = _with_sighting(current, finding).with_paths(finding)
+    noted = _with_evidence(_with_sighting(current, finding).with_paths(finding), finding)
+    if noted.finding.evidence != current.finding.evidence and current.reason is Reason.COVERED:
+        return reopened(noted, now=now, detail="Seen in use later than first reported: it is evaluated again.")
     if len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding)) and ended_unverified(current):
         return reopened(noted, now=now, detail="Reported again with another path: it is evaluated again.")
     if _reopens(current, now=now):
@@ -48,6 +50,17 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
         return noted
     is_new = len(noted.alerts) > len(current.alerts)
     return replace(current, more_alerts=True) if is_new and not current.more_alerts else current
+
+
+def _with_evidence(current: Revocation, finding: Finding) -> Revocation:
+    """Return the record with the latest time at which its token was seen in use.
+
+    Anyone who knows a token can report it first, with a time before its key was made: it would seem to be revoked.
+    """
+    known, reported = current.finding.evidence, finding.evidence
+    if known is None or reported is None or current.execution is not None or reported.seen_at <= known.seen_at:
+        return current
+    return replace(current, finding=replace(current.finding, evidence=reported))
 
 
 def _heard(current: Revocation, *, now: datetime, pause: timedelta) -> Revocation:

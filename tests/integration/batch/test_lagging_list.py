@@ -89,7 +89,14 @@ def test_key_that_is_listed_older_than_the_account_has_it_is_behind(
     at = datetime(2026, 11, 20, 3, tzinfo=UTC)
     keys = {"key1": key_of("old", made=None if listed is None else at + listed), "key2": key_of("x", made=at)}
     account = replace(samples.account(), keys_created={} if made is None else {"key1": at + made, "key2": at})
-    assert behind_the_account(keys, account) == behind
+    assert behind_the_account(keys, account, now=at + timedelta(minutes=1)) == behind
+
+
+def test_list_that_is_older_than_the_account_for_good_is_believed() -> None:
+    at = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    keys = {"key1": key_of("old", made=at - timedelta(days=400)), "key2": key_of("x", made=at)}
+    account = replace(samples.account(), keys_created={"key1": at, "key2": at})
+    assert behind_the_account(keys, account, now=at + timedelta(minutes=15)) is None
 
 
 async def test_key_that_a_person_has_just_regenerated_is_not_regenerated_again(driver: Driver) -> None:

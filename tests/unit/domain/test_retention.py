@@ -71,3 +71,14 @@ def test_leak_of_an_ended_policy_stays_while_its_token_has_no_end() -> None:
 def test_leak_of_an_ended_policy_stays_until_its_token_expires() -> None:
     assert not prunable(under_policy("2051-10-06T00:00:00Z"), before=BEFORE, now=LATER)
     assert prunable(under_policy("2027-01-01T00:00:00Z"), before=BEFORE, now=LATER)
+
+
+def test_rejected_leak_stays_until_its_token_expires() -> None:
+    """Without its record the next report would be decided as a new one, against what people decided."""
+    works, over = samples.revocation(), dismissed(Reason.REJECTED)
+    record = replace(works.end(Reason.REJECTED, now=NOW, detail="No."), announced=over.changes)
+    credential = record.finding.credential
+    assert credential is not None
+    ended = replace(credential, parameters=tuple(sorted({**dict(credential.parameters), "se": "2026-12-01"}.items())))
+    assert not prunable(record, before=BEFORE, now=LATER - timedelta(days=499))
+    assert prunable(replace(record, finding=replace(record.finding, credential=ended)), before=BEFORE, now=LATER)

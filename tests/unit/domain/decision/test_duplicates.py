@@ -241,3 +241,27 @@ def test_repeat_within_the_time_in_which_it_says_nothing_reopens_nothing(age: in
     last = says_nothing_until(current, now=now)
 
     assert last <= now or with_report(current, samples.finding(), now=last) is None
+
+
+# Evidence
+
+
+def evidence(seen_at: datetime) -> Finding:
+    """The finding of an alert about one token, seen in use then."""
+    found = samples.evidence(seen_at=seen_at)
+    return Finding.of_evidence(found, source="defender", url=None, detected_at=NOW, alert=None)
+
+
+def test_token_that_was_seen_later_than_first_reported_is_no_longer_covered() -> None:
+    """A forged report that comes first, with a time before the key was made, must not bury the real one."""
+    covered = Revocation.of(evidence(NOW - timedelta(days=400)), now=NOW).end(Reason.COVERED, now=NOW, detail="")
+    later = evidence(NOW - timedelta(hours=1))
+    joined = with_report(covered, later, now=NOW)
+    assert joined is not None
+    assert (joined.state, joined.finding.evidence) == (State.RECEIVED, later.evidence)
+
+
+def test_token_that_was_seen_earlier_stays_covered() -> None:
+    covered = Revocation.of(evidence(NOW - timedelta(hours=1)), now=NOW).end(Reason.COVERED, now=NOW, detail="")
+    joined = with_report(covered, evidence(NOW - timedelta(days=400)), now=NOW)
+    assert joined is None or joined.finding.evidence == covered.finding.evidence
