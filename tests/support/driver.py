@@ -250,12 +250,6 @@ class Driver:
         async for row in table.list_entities():
             await table.delete_entity(row["PartitionKey"], row["RowKey"])
 
-    async def nothing_mailed(self) -> None:
-        """Forget which kinds of unconfirmed findings other tests had a mail about: there is one an hour."""
-        table = self.app().background.summary_mail.table
-        async for row in table.query_entities("PartitionKey eq 'mailed'"):
-            await table.delete_entity("mailed", row["RowKey"])
-
     async def no_dead_letters(self) -> ContainerClient:
         """Delete the dead letters of other tests, what they had kept, and their outages; return the container."""
         await self.no_floods()
