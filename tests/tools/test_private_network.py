@@ -58,6 +58,7 @@ def test_private_network_is_closed_to_the_internet_but_for_the_intake(deploy: De
         "stsqin": "nobody",
         "stsqdrill": "everyone",
         "kvsq": "nobody",
+        "kvsqin": "nobody",
         "func-sasquash-prod": "nobody",
         "func-sasquash-in-prod": "everyone",
         "egt-sasquash-prod": "nobody",
@@ -76,7 +77,7 @@ def test_each_closed_resource_has_its_private_endpoints(deploy: Deploy) -> None:
         "topic": "topic",
     }
 
-    assert endpoints(snapshot) == ours | {"intake-blob": "blob", "intake-table": "table"}
+    assert endpoints(snapshot) == ours | {"intake-blob": "blob", "intake-table": "table", "intake-vault": "vault"}
     assert all("virtualNetworkSubnetId" in each["properties"] for each in snapshot.of_type("Microsoft.Web/sites"))
 
 
