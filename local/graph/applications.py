@@ -19,7 +19,17 @@ _STARTS = re.compile(r"startswith\(displayName,'([^']*)'\)")
 _APP_ID = re.compile(r"appId eq '([^']+)'")
 _NAME = re.compile(r"servicePrincipalNames/any\(c:c eq '([^']+)'\)")
 _WRITABLE = frozenset(  # resources/application, as far as the Azure CLI writes it
-    {"api", "appRoles", "displayName", "identifierUris", "keyCredentials", "signInAudience", "spa", "web"}
+    {
+        "api",
+        "appRoles",
+        "displayName",
+        "identifierUris",
+        "keyCredentials",
+        "optionalClaims",
+        "signInAudience",
+        "spa",
+        "web",
+    }
 )
 _ROLES = {
     "Application.Read.All": "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
