@@ -26,6 +26,7 @@ _OTHER_ROLES = {
     "4633458b-17de-408a-b874-0445c86b69e6": f"Key Vault Secrets User@{KEY_VAULT}",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher@insights",
     "d5a91429-5739-47e2-a06b-3470a27159e7": "EventGrid/events/send",
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader@SasquashHistory_CL",
 }
 _BY_SCRIPTS = {
     "responder": frozenset({"User.ReadBasic.All", "GroupMember.Read.All", "Sites.Selected", "Mail.Send"}),
@@ -72,13 +73,14 @@ class DeployedApps:
     def _replaced(self, cloud: Cloud) -> dict[str, str]:
         """What Azure chose, and what it is in the local cloud."""
         [topic] = self._of("microsoft.eventgrid/topics")
-        [component] = self._of("microsoft.insights/components")
+        components = self._of("microsoft.insights/components")  # one for each app
+        connection = insights.connection_string(INSIGHTS_HOST)
         sites = {each["tags"]["azd-service-name"]: each["properties"] for each in self._of(SITE)}
         return {
             self._account(STATE_ACCOUNT): STATE_ACCOUNT,
             self._account(INTAKE_ACCOUNT): INTAKE_ACCOUNT,
             topic["properties"]["endpoint"]: f"https://{TOPIC_HOST}/api/events",
-            component["properties"]["ConnectionString"]: insights.connection_string(INSIGHTS_HOST),
+            **{each["properties"]["ConnectionString"]: connection for each in components},
             sites["responder"]["defaultHostName"]: APP_HOST,
             sites["intake"]["defaultHostName"]: APP_HOST,
         } | {self._identity(service)["clientId"]: cloud.identities[service].client_id for service in _BY_SCRIPTS}
@@ -96,9 +98,7 @@ class DeployedApps:
             elif role in _OTHER_ROLES:
                 yield _OTHER_ROLES[role]
             else:
-                definition = self.state.resources.find(
-                    f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{role}"
-                )
+                definition = self.state.resources.find(each["properties"]["roleDefinitionId"])
                 assert definition is not None
                 for action in definition["properties"]["permissions"][0]["actions"]:
                     yield "Storage Blob Delegator@*" if action == _DELEGATOR else action
