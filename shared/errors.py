@@ -4,13 +4,15 @@
     ├── SettingsError          a setting is missing or malformed: the app does not start
     ├── MalformedEvent         an event that is not a finding of ours
     ├── TransientFailure       a remote call failed; try it again
-    │   └── Throttled          429: refused for now, nothing was done
-    │       └── WritesThrottled    Azure Resource Manager accepts no more writes for now
+    │   ├── Throttled          429: refused for now, nothing was done
+    │   │   └── WritesThrottled    Azure Resource Manager accepts no more writes for now
+    │   └── StorageRefused     Sasquash's own storage refuses: that says nothing about a leak
     ├── Blocked                Azure refuses until a person changes something
     │   └── NotFound           the resource of the call does not exist
     │       └── AccountGone    the storage account does not exist
     ├── AccountBusy            another process holds the account's lock
     ├── Conflict               a record changed since it was read
+    ├── UnreadableRow          this version can't read a row of Sasquash's own tables
     ├── InvalidRequest         a responder's request is malformed or can't be done
     ├── FindingTooLarge        a finding is larger than an event may be
     ├── NoSuchSource           the intake has no such source
@@ -82,6 +84,15 @@ class WritesThrottled(Throttled):
     """Azure Resource Manager accepts no more writes for now: the planned action has to wait."""
 
 
+class StorageRefused(TransientFailure):
+    """Sasquash's own tables, queues or blobs refuse a request until a person changes something.
+
+    It is transient for every leak: none may be concluded because Sasquash can't write about it.
+    """
+
+    code = "storage_refused"
+
+
 class Blocked(SasquashError):
     """Azure refuses until a person changes something: a role assignment, a lock or a policy."""
 
@@ -115,6 +126,31 @@ class Conflict(SasquashError):
     """A record changed since it was read. Read it again and decide again."""
 
     code = "conflict"
+
+
+class UnreadableRow(SasquashError):
+    """A row of Sasquash's own tables can't be read by this version. It is kept as it is.
+
+    `table`, `partition` and `key` name it. `is_newer`: it says itself that a newer version wrote it. The message
+    quotes nothing of the row.
+    """
+
+    code = "unreadable_row"
+
+    def __init__(self, *, table: str, partition: str, key: str, is_newer: bool) -> None:
+        because = (
+            "a newer version of Sasquash wrote it"
+            if is_newer
+            else "another version of Sasquash wrote it, or it was changed"
+        )
+        super().__init__(
+            f"Row {key} of partition {partition} in table {table} can't be read: {because}. It is kept as it is. "
+            'Deploy the newer version again, or see docs/operations.md, "Rolling back".'
+        )
+        self.table = table
+        self.partition = partition
+        self.key = key
+        self.is_newer = is_newer
 
 
 class InvalidRequest(SasquashError):

@@ -66,6 +66,7 @@ _KINDS = {
     errors.WrongState: _Kind(409, "The revocation's state does not allow this"),
     errors.Conflict: _Kind(409, "The revocation changed since it was read"),
     errors.Blocked: _Kind(502, "Azure refused the request"),
+    errors.StorageRefused: _Kind(502, "Sasquash's own storage refused the request"),
     errors.TransientFailure: _Kind(503, "Temporarily unavailable"),
     errors.AccountBusy: _Kind(503, "The storage account is locked by another operation"),
 }

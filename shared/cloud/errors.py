@@ -35,7 +35,8 @@ class translate_errors:  # noqa: N801 -- reads as a statement: `with translate_e
     """Raise a SasquashError in place of any AzureError inside the block. Other exceptions pass unchanged.
 
     `doing` names the operation at the start of the message, e.g. "Listing the keys of contosodata". `meaning` is
-    `from_azure`, or `from_account` for a call about a storage account itself.
+    `from_azure`, or `from_account` for a call about a storage account itself. Sasquash's own storage has its own
+    (`persistence.own_storage`).
     """
 
     def __init__(self, doing: str, *, meaning: Callable[..., SasquashError] | None = None) -> None:
@@ -52,13 +53,16 @@ class translate_errors:  # noqa: N801 -- reads as a statement: `with translate_e
             raise self._meaning(error, doing=self._doing) from error
 
 
-def from_azure(error: AzureError, *, doing: str) -> SasquashError:
-    """Return what `error` means. `doing` completes "… failed", e.g. "listing the keys of contosodata"."""
+def from_azure(error: AzureError, *, doing: str, right: str = "the right") -> SasquashError:
+    """Return what `error` means. `doing` completes "… failed", e.g. "listing the keys of contosodata".
+
+    `right` is as in `from_status`.
+    """
     if isinstance(error, HttpResponseError) and error.status_code is not None:
         given: object = error.error.code if error.error is not None else None  # any type that JSON has
         code = given if isinstance(given, str) else None
         headers: Mapping[str, str] = getattr(error.response, "headers", {})  # absent from azure-core's own protocol
-        return from_status(error.status_code, code, doing=doing, retry_after=retry_after(headers))
+        return from_status(error.status_code, code, doing=doing, retry_after=retry_after(headers), right=right)
     if isinstance(error, ClientAuthenticationError):
         return TransientFailure(
             f"{doing} failed: no token for the app's identity. If this stays, check SASQUASH_CLIENT_ID "

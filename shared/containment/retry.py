@@ -1,5 +1,6 @@
 """What happens to a record whose containment failed: it is tried again, or it ends and says why."""
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,8 @@ from shared.domain.states import Reason, State
 from shared.errors import AccountBusy, Blocked, SasquashError, WritesThrottled
 from shared.persistence.queues import LONGEST_DELAY, Message, backoff
 from shared.persistence.store import Store
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_FOR_ARM = 4 * 60.0  # seconds, where a try costs two calls and ARM may take dozens of changes by then
 _GIVE_UP = timedelta(hours=24)
@@ -34,9 +37,9 @@ async def try_again(store: Store, revocation: Revocation, message: Message, erro
         await _note_wait(store, revocation, error)
 
 
-async def _note_wait(store: Store, revocation: Revocation, error: SasquashError) -> None:
+async def _note_wait(store: Store, revocation: Revocation, failure: SasquashError) -> None:
     """Write into the record what it waits for, so that responders need not read logs."""
-    detail, for_arm = f"It is being tried again. {error}", isinstance(error, WritesThrottled)
+    detail, for_arm = f"It is being tried again. {failure}", isinstance(failure, WritesThrottled)
     if (revocation.detail, revocation.waits_for_arm) == (detail, for_arm):
         return
 
@@ -44,4 +47,7 @@ async def _note_wait(store: Store, revocation: Revocation, error: SasquashError)
         noted = replace(current, detail=detail, waits_for_arm=for_arm)
         return noted if current.state is State.RECEIVED and noted != current else None
 
-    await store.revocations.change(revocation.fingerprint, note, what=detail)
+    try:
+        await store.revocations.change(revocation.fingerprint, note, what=detail)
+    except SasquashError as error:  # it is enqueued already, and must not be twice
+        _log.warning("Not noted what %s waits for (%s): %s", revocation.fingerprint[:12], error.code, error)

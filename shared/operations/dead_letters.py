@@ -18,7 +18,6 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest, Urgency
 from shared.domain.finding import Report, report_of_event
 from shared.domain.revocation import Revocation
@@ -27,6 +26,7 @@ from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords
 from shared.persistence.outages import Loss, Outage, Outages
+from shared.persistence.own_storage import own_blobs
 from shared.redaction import redact
 
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class DeadLetters:
         """Return the names of the next blobs that were not processed: as many as fit into the memory."""
         found: list[str] = []
         size = 0
-        with translate_errors("Listing the dead letters"):
+        with own_blobs("Listing the dead letters"):
             async for blob in container.list_blobs():
                 if blob.name.startswith(_KEPT) or blob.name in without:
                     continue
@@ -147,12 +147,12 @@ class DeadLetters:
                 if letter.report is not None:
                     await self._ingest.receive(letter.report)
             if blob.content is not None:
-                with translate_errors("Keeping a dead letter that can't be read"):
+                with own_blobs("Keeping a dead letter that can't be read"):
                     await container.upload_blob(str(blob.kept_as), blob.content, overwrite=True)
             return blob
 
         async def delete(blob: _Blob) -> None:
-            with translate_errors("Deleting a dead letter"), suppress(ResourceNotFoundError):
+            with own_blobs("Deleting a dead letter"), suppress(ResourceNotFoundError):
                 await container.delete_blob(blob.name)
 
         done = await _each(ingest, blobs)
@@ -173,7 +173,7 @@ class DeadLetters:
 
     async def _content(self, container: ContainerClient, name: str) -> bytes | None:
         """Return what is in a blob; None where it is gone: another instance was faster."""
-        with translate_errors("Reading a dead letter"):
+        with own_blobs("Reading a dead letter"):
             try:
                 stream = await container.download_blob(name)
                 return await stream.readall()

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 
 from azure.storage.blob.aio import ContainerClient
 
-from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
 from shared.containment.verdicts import conclude
 from shared.domain.revocation import Revocation
@@ -20,6 +19,7 @@ from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords, is_failure_record
 from shared.persistence import alert_queue, event_queue, queues
+from shared.persistence.own_storage import own_blobs
 from shared.persistence.queues import (
     CONTAIN_QUEUE,
     FINDINGS_QUEUE,
@@ -144,7 +144,7 @@ class PoisonMessages:
         """Put a message away that can't be read, and record that. It may hold a secret, so nothing of it is shown."""
         digest = hashlib.sha256(stored).hexdigest()
         name = f"{_KEPT}{queue}/{digest}"
-        with translate_errors("Keeping a message that can't be read"):
+        with own_blobs("Keeping a message that can't be read"):
             await self._kept().upload_blob(name, stored, overwrite=True)
         detail = _FOREIGN.format(queue=queue, name=name)
         await self._records.write("poison", f"{queue}|{digest}", reason=Reason.CRASHED, detail=detail)

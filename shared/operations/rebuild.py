@@ -16,13 +16,13 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.cloud.history_copy import CopiedHistory, HistoryCopy, TooManyLines
 from shared.domain.history import HistoryEntry, Integrity, Judgment, judge
 from shared.domain.retention import prunable
 from shared.domain.revocation import HistoryHead, Revocation
 from shared.persistence import history_rows
 from shared.persistence.history_rows import Copied, HistoryRows, Pruned
+from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import from_snapshot, to_entity
 from shared.persistence.state_index import StateIndex
 
@@ -119,7 +119,7 @@ class Rebuild:
         Return False where somebody has written a record of the leak meanwhile, which stays.
         """
         rows = _rows(record.fingerprint, entries)
-        with translate_errors(f"Rebuilding record {record.fingerprint[:12]}"):
+        with own_tables(f"Rebuilding record {record.fingerprint[:12]}"):
             for start in range(0, len(rows), _AT_ONCE):
                 changes = [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows[start : start + _AT_ONCE]]
                 await self._table.submit_transaction(changes)
@@ -128,7 +128,7 @@ class Rebuild:
             copied = Copied(head.chain, head.line, str(rows[-1]["RowKey"]))
             await self._rows.save_copied(record.fingerprint, copied)
         await self._index.note(record)
-        with translate_errors(f"Rebuilding record {record.fingerprint[:12]}"):
+        with own_tables(f"Rebuilding record {record.fingerprint[:12]}"):
             try:
                 await self._table.create_entity(to_entity(record, self._clock()))
             except ResourceExistsError:

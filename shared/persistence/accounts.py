@@ -25,12 +25,12 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.domain.execution import Execution
 from shared.domain.finding import Finding
 from shared.domain.known_paths import split
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy
+from shared.persistence.own_storage import own_tables
 
 # Everything that is done under a lock ends within WORK_TIME of acquiring it. An instance that finds the lock of one
 # that crashed, or whose call to ARM got no answer, waits TAKEOVER_TIME more: by then ARM has done it or never will.
@@ -142,7 +142,7 @@ class AccountTable:
         now = self._clock()
         intent = Intent(self._new_id(), fingerprint, now, now + WORK_TIME)
         row = {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)}
-        with translate_errors(f"Locking account {account}"):
+        with own_tables(f"Locking account {account}"):
             try:
                 answer = await self._table.create_entity(row)
             except ResourceExistsError:
@@ -204,7 +204,7 @@ class AccountTable:
     async def attribute(self, lock: AccountLock, attributed: Iterable[Attributed]) -> AccountLock:
         """Add to the lock which target revokes which leak, for a successor that must know what was true before."""
         intent = replace(lock.intent, attributed=tuple(attributed)[:_MOST_ATTRIBUTED])
-        with translate_errors(f"Writing the lock of account {lock.account}"):
+        with own_tables(f"Writing the lock of account {lock.account}"):
             answer = await self._rewrite(lock.account, intent, etag=lock.etag)
         return replace(lock, intent=intent, etag=answer["etag"])
 
@@ -213,7 +213,7 @@ class AccountTable:
 
         `listed_at` is when the keys were listed under it, None where they were not.
         """
-        with translate_errors(f"Unlocking account {lock.account}"):
+        with own_tables(f"Unlocking account {lock.account}"):
             try:
                 await self._give_back(lock.account, lock.etag, listed_at)
             except ResourceNotFoundError:
@@ -253,7 +253,7 @@ class AccountTable:
     async def remove_waiting(self, finding: Finding) -> None:
         """Forget that a finding waits. Idempotent."""
         partition = waiting_partition(finding)
-        with translate_errors(f"Clearing the queue of account {partition}"), suppress(ResourceNotFoundError):
+        with own_tables(f"Clearing the queue of account {partition}"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(partition, f"waiting~{finding.fingerprint}")
 
     async def add_rotation(self, account: str, rotation: Rotation) -> None:
@@ -267,7 +267,7 @@ class AccountTable:
     async def forget_rotation(self, account: str, execution: Execution) -> None:
         """Forget the rotation that an execution was. Idempotent."""
         key = _rotation_key(execution.new_sha256, execution.at)
-        with translate_errors(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
+        with own_tables(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(account, key)
 
     async def rows(self, partitions: Iterable[str]) -> AccountRows:
@@ -275,7 +275,7 @@ class AccountTable:
         waiting: dict[str, Finding] = {}
         rotations: list[Rotation] = []
         for partition in dict.fromkeys(partitions):
-            with translate_errors(f"Reading what waits for account {partition}"):
+            with own_tables(f"Reading what waits for account {partition}"):
                 async for row in self._table.query_entities(
                     "PartitionKey eq @account", parameters={"account": partition}
                 ):
@@ -287,7 +287,7 @@ class AccountTable:
         return AccountRows(tuple(waiting.values()), tuple(rotations))
 
     async def _upsert(self, row: dict[str, str]) -> None:
-        with translate_errors(f"Writing a row of account {row['PartitionKey']}"):
+        with own_tables(f"Writing a row of account {row['PartitionKey']}"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
 

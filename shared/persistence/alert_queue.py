@@ -6,8 +6,8 @@ from datetime import datetime
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
-from shared.cloud.errors import translate_errors
 from shared.domain.alert import AlertReference
+from shared.persistence.own_storage import own_queues
 from shared.persistence.queues import INTAKE_QUEUE, decode, encode
 
 
@@ -35,7 +35,7 @@ def read(stored: bytes) -> AlertMessage:
 
 
 class AlertQueue:
-    """Sends messages to the app itself, and to the queue of unreadable alerts. Raises TransientFailure or Blocked."""
+    """Sends messages to the app itself, and to the queue of unreadable alerts. Raises TransientFailure."""
 
     def __init__(self, queue: QueueClient, poison: QueueClient) -> None:
         self._queue = queue
@@ -51,19 +51,19 @@ class AlertQueue:
 
     async def take_back(self, sent: QueueMessage) -> None:
         """Have the alert not read after all."""
-        with translate_errors(f"Taking a message back from queue {INTAKE_QUEUE}"):
+        with own_queues(f"Taking a message back from queue {INTAKE_QUEUE}"):
             await self._queue.delete_message(sent.id, sent.pop_receipt)
 
     async def hasten(self, sent: QueueMessage) -> None:
         """Have the alert read now."""
-        with translate_errors(f"Hastening a message in queue {INTAKE_QUEUE}"):
+        with own_queues(f"Hastening a message in queue {INTAKE_QUEUE}"):
             await self._queue.update_message(sent.id, sent.pop_receipt, visibility_timeout=0)
 
     async def ping(self) -> None:
         """Raise when the queue can't be reached."""
-        with translate_errors(f"Reaching queue {INTAKE_QUEUE}"):
+        with own_queues(f"Reaching queue {INTAKE_QUEUE}"):
             await self._queue.get_queue_properties()
 
     async def _send(self, queue: QueueClient, message: AlertMessage, delay: float) -> QueueMessage:
-        with translate_errors(f"Sending a message to queue {queue.queue_name}"):
+        with own_queues(f"Sending a message to queue {queue.queue_name}"):
             return await queue.send_message(encode(message), visibility_timeout=-int(-delay // 1))

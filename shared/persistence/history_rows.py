@@ -17,9 +17,9 @@ import msgspec
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.domain.history import HistoryEntry, Integrity
 from shared.domain.revocation import HistoryHead, Revocation
+from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import from_entity, partition_of
 
 _COPIED, _CHECKED, _PRUNED = "~~copied", "~~checked", "~~pruned~"
@@ -128,7 +128,7 @@ async def read(table: TableClient, fingerprint: str) -> tuple[HistoryEntry, ...]
 
 
 class HistoryRows:
-    """Reads a record with all its rows, and writes those that are no lines. All raise TransientFailure or Blocked."""
+    """Reads a record with all its rows, and writes those that are no lines. All raise TransientFailure."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
@@ -166,7 +166,7 @@ class HistoryRows:
         """Yield the fingerprints of a partition's records, in order, those after `after`."""
         query = "PartitionKey eq @partition and RowKey gt @after and State gt ''"  # lines have no state
         values = {"partition": partition, "after": f"{after}~~~" if after else ""}
-        with translate_errors("Reading which records there are"):
+        with own_tables("Reading which records there are"):
             found = self._table.query_entities(query, parameters=values, select=["RowKey"])
             async for one in found:
                 yield str(one["RowKey"])
@@ -181,19 +181,19 @@ class HistoryRows:
 
     async def save_pruned(self, fingerprint: str, left: Pruned) -> None:
         """Note what is left of a record that is gone. Idempotent."""
-        with translate_errors(f"Writing a row of record {fingerprint[:12]}"):
+        with own_tables(f"Writing a row of record {fingerprint[:12]}"):
             await self._table.upsert_entity(pruned_row(fingerprint, left), mode=UpdateMode.REPLACE)
 
     async def _upsert(self, key: str, column: str, value: Copied | Checked) -> None:
         entity = {"PartitionKey": partition_of(key), "RowKey": key, column: msgspec.json.encode(value).decode()}
-        with translate_errors(f"Writing a row of record {key[:12]}"):
+        with own_tables(f"Writing a row of record {key[:12]}"):
             await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
 
 
 async def _rows(table: TableClient, since: str, *, first: str, last: str, doing: str) -> AsyncIterator[TableEntity]:
     query = f"PartitionKey eq @partition and {since} and RowKey lt @last"
     values = {"partition": partition_of(first), "first": first, "last": last}
-    with translate_errors(doing):
+    with own_tables(doing):
         async for one in table.query_entities(query, parameters=values):
             yield one
 

@@ -22,9 +22,9 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.domain.summary_line import SummaryLine
 from shared.errors import TransientFailure
+from shared.persistence.own_storage import own_tables
 
 HOUR = timedelta(hours=1)
 _CURRENT, _CHANGED, _GROUP = "current", "changed", "group"
@@ -63,7 +63,7 @@ class Changed:
 
 
 class HourlyGroups:
-    """The only writer and reader of these rows. All methods raise TransientFailure or Blocked."""
+    """The only writer and reader of these rows. All methods raise TransientFailure."""
 
     def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
         self._table = table
@@ -84,13 +84,13 @@ class HourlyGroups:
     async def leave(self, group: str, fingerprint: str) -> None:
         """Note that a finding is no longer in the state that put it into the group. Idempotent."""
         row = {"PartitionKey": group, "RowKey": fingerprint, "Open": False}
-        with translate_errors("Writing a group of unconfirmed findings"), suppress(ResourceNotFoundError):
+        with own_tables("Writing a group of unconfirmed findings"), suppress(ResourceNotFoundError):
             await self._table.update_entity(row, mode=UpdateMode.MERGE)
         await self._note_change(group)
 
     async def members(self, group: str) -> AsyncIterator[Member]:
         """Yield all findings of a group, by fingerprint: a flood's are too many to be held at once."""
-        with translate_errors("Reading a group of unconfirmed findings"):
+        with own_tables("Reading a group of unconfirmed findings"):
             query = self._table.query_entities("PartitionKey eq @group", parameters={"group": group})
             async for row in query:
                 if row["RowKey"] != _GROUP:
@@ -99,14 +99,14 @@ class HourlyGroups:
 
     async def changed(self) -> list[Changed]:
         """Return the groups whose incidents are not up to date."""
-        with translate_errors("Reading which groups have changed"):
+        with own_tables("Reading which groups have changed"):
             query = self._table.query_entities("PartitionKey eq @changed", parameters={"changed": _CHANGED})
             return [Changed(row["RowKey"], str(row.metadata["etag"])) async for row in query]
 
     async def settle(self, changed: Changed) -> None:
         """Note that the incident is up to date, unless its group has changed again."""
         with (
-            translate_errors("Noting that an incident is up to date"),
+            own_tables("Noting that an incident is up to date"),
             suppress(ResourceNotFoundError, ResourceModifiedError),
         ):
             await self._table.delete_entity(_CHANGED, changed.id, **_if_unchanged(changed.etag))
@@ -115,7 +115,7 @@ class HourlyGroups:
         """Return the group's incident, to be written by this instance; None while another one is writing it."""
         until = self._clock() + _WRITING
         with (
-            translate_errors("Locking an incident of unconfirmed findings"),
+            own_tables("Locking an incident of unconfirmed findings"),
             suppress(ResourceExistsError, ResourceModifiedError),
         ):
             try:
@@ -132,7 +132,7 @@ class HourlyGroups:
     async def end_writing(self, group: Group) -> None:
         """Save the group's incident, and let others write it. One that another instance took over is left alone."""
         with (
-            translate_errors("Saving an incident of unconfirmed findings"),
+            own_tables("Saving an incident of unconfirmed findings"),
             suppress(ResourceModifiedError),
         ):
             await self._write(group, self._clock())
@@ -141,7 +141,7 @@ class HourlyGroups:
         for _ in range(_TRIES):
             now = self._clock()
             with (
-                translate_errors("Finding the group of an unconfirmed finding"),
+                own_tables("Finding the group of an unconfirmed finding"),
                 suppress(ResourceExistsError, ResourceModifiedError),
             ):
                 row: dict[str, object] = {
@@ -171,7 +171,7 @@ class HourlyGroups:
         await self._upsert({"PartitionKey": _CHANGED, "RowKey": group, "At": self._clock()})
 
     async def _upsert(self, row: dict[str, object]) -> None:
-        with translate_errors("Writing a group of unconfirmed findings"):
+        with own_tables("Writing a group of unconfirmed findings"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
 

@@ -15,8 +15,8 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.errors import Conflict
+from shared.persistence.own_storage import own_tables
 
 OVER_AFTER = timedelta(hours=1)  # without a dead letter
 _ROW = {"PartitionKey": "outage", "RowKey": "outage"}
@@ -76,7 +76,7 @@ class Outages:
         self._clock = clock
 
     async def note(self, losses: Iterable[Loss]) -> Outage:
-        """Count these blobs; return the outage that they belong to. Raises TransientFailure, Blocked or Conflict."""
+        """Count these blobs; return the outage that they belong to. Raises TransientFailure or Conflict."""
         losses, now = list(losses), self._clock()
         for _ in range(_TRIES):
             current, etag = await self._read()
@@ -90,7 +90,7 @@ class Outages:
         raise Conflict("Other instances kept counting dead letters. They are counted in the next pass.")
 
     async def _read(self) -> tuple[Outage | None, str | None]:
-        with translate_errors("Reading the current outage"):
+        with own_tables("Reading the current outage"):
             try:
                 row = await self._table.get_entity(_ROW["PartitionKey"], _ROW["RowKey"])
             except ResourceNotFoundError:
@@ -99,7 +99,7 @@ class Outages:
 
     async def _write(self, outage: Outage, etag: str | None) -> bool:
         row = {**_ROW, "Outage": msgspec.json.encode(outage).decode()}
-        with translate_errors("Counting dead letters"):
+        with own_tables("Counting dead letters"):
             try:
                 if etag is None:
                     await self._table.create_entity(row)

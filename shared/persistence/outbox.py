@@ -20,8 +20,8 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.errors import SasquashError
+from shared.persistence.own_storage import own_tables
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ToCopy:
 
 
 class Outbox:
-    """The only reader and writer of table `outbox`. All raise TransientFailure or Blocked, except `note`."""
+    """The only reader and writer of table `outbox`. All raise TransientFailure, except `note`."""
 
     def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
         self._table = table
@@ -67,7 +67,7 @@ class Outbox:
             return
         guard: dict[str, Any] = {"etag": done.etag, "match_condition": MatchConditions.IfNotModified}
         with (
-            translate_errors("Removing a row of the outbox"),
+            own_tables("Removing a row of the outbox"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
             await self._table.delete_entity(_COPY, done.fingerprint, **guard)
@@ -91,7 +91,7 @@ class Outbox:
 
     async def place(self, name: str) -> str:
         """Return where a daily run goes on, empty for the beginning."""
-        with translate_errors("Reading where a daily run goes on"):
+        with own_tables("Reading where a daily run goes on"):
             try:
                 row = await self._table.get_entity(_PLACE, name)
             except ResourceNotFoundError:
@@ -103,14 +103,14 @@ class Outbox:
         await self._upsert({"PartitionKey": _PLACE, "RowKey": name, "After": after})
 
     async def _rows(self, partition: str) -> AsyncIterator[Any]:
-        with translate_errors("Reading the outbox"):
+        with own_tables("Reading the outbox"):
             async for row in self._table.query_entities("PartitionKey eq @p", parameters={"p": partition}):
                 yield row
 
     async def _upsert(self, row: dict[str, object]) -> None:
-        with translate_errors("Writing the outbox"):
+        with own_tables("Writing the outbox"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
     async def _delete(self, partition: str, key: str) -> None:
-        with translate_errors("Removing a row of the outbox"), suppress(ResourceNotFoundError):
+        with own_tables("Removing a row of the outbox"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(partition, key)

@@ -15,12 +15,12 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import from_azure, translate_errors
 from shared.domain.revocation import Revocation
 from shared.persistence import history_rows
 from shared.persistence.accounts import AccountTable
 from shared.persistence.history_rows import HistoryRows, Pruned, Stored
 from shared.persistence.outbox import Outbox
+from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import partition_of
 from shared.persistence.state_index import StateIndex
 
@@ -28,7 +28,7 @@ _AT_ONCE = 100  # changes of a transaction, the most that Table Storage takes
 
 
 class Pruning:
-    """Removes records. All raise TransientFailure or Blocked; what was begun is in the outbox then."""
+    """Removes records. All raise TransientFailure; what was begun is in the outbox then."""
 
     def __init__(self, table: TableClient, *, index: StateIndex, accounts: AccountTable, outbox: Outbox) -> None:
         self._table = table
@@ -70,7 +70,7 @@ class Pruning:
         guard: dict[str, Any] = {"etag": record.etag, "match_condition": MatchConditions.IfNotModified}
         key = {"PartitionKey": partition, "RowKey": record.fingerprint}
         row = history_rows.pruned_row(record.fingerprint, left)
-        with translate_errors(f"Removing record {record.fingerprint[:12]}"):
+        with own_tables(f"Removing record {record.fingerprint[:12]}"):
             try:
                 await self._table.submit_transaction(
                     [("delete", key, guard), ("upsert", row, {"mode": UpdateMode.REPLACE})]
@@ -78,13 +78,13 @@ class Pruning:
             except TableTransactionError as error:
                 if error.status_code in (404, 409, 412):
                     return False
-                raise from_azure(error, doing=f"Removing record {record.fingerprint[:12]}") from error
+                raise
         return True
 
     async def _delete(self, keys: list[str]) -> None:
         """Delete rows of one leak. Some may be gone: then one by one."""
         rows: list[dict[str, str]] = [{"PartitionKey": partition_of(key), "RowKey": key} for key in keys]
-        with translate_errors(f"Removing rows of record {keys[0][:12]}"):
+        with own_tables(f"Removing rows of record {keys[0][:12]}"):
             if len(rows) > 1:
                 with suppress(TableTransactionError):
                     await self._table.submit_transaction([("delete", row) for row in rows])

@@ -17,8 +17,8 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
-from shared.cloud.errors import translate_errors
 from shared.errors import MalformedEvent
+from shared.persistence.own_storage import own_queues
 
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
@@ -109,7 +109,7 @@ class Queues:
 
 
 async def _send(queue: QueueClient, message: Message, delay: float) -> None:
-    with translate_errors(f"Sending a message to queue {queue.queue_name}"):
+    with own_queues(f"Sending a message to queue {queue.queue_name}"):
         # Rounded up: a message that comes too early finds the lock still held and waits again.
         await queue.send_message(encode(message), visibility_timeout=-int(-delay // 1))
 
@@ -123,12 +123,12 @@ class PoisonQueues:
 
     async def put_back(self, queue: str, stored: bytes) -> None:
         """Have a message passed on again in a quarter of an hour, as if for the first time."""
-        with translate_errors(f"Putting a message back into queue {queue}{POISON}"):
+        with own_queues(f"Putting a message back into queue {queue}{POISON}"):
             await self._client(queue).send_message(stored.decode(), visibility_timeout=int(LONGEST_DELAY))
 
     async def count(self, queue: str) -> int:
         """Return how many messages there are, those included that are hidden. 0 where there is no queue."""
-        with translate_errors(f"Counting the messages in queue {queue}{POISON}"):
+        with own_queues(f"Counting the messages in queue {queue}{POISON}"):
             try:
                 properties = await self._client(queue).get_queue_properties()
             except ResourceNotFoundError:

@@ -16,10 +16,10 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.cloud.subscriptions import Subscription
 from shared.domain.readiness import Trouble
 from shared.domain.text import clean
+from shared.persistence.own_storage import own_tables
 
 _ACCOUNT, _DRILL, _SUBSCRIPTIONS = "account", "drill", "subscription"
 _MOST_OTHERS = 100
@@ -79,7 +79,7 @@ class DrillRun:
 
 
 class ReadinessTable:
-    """The only reader and writer of table `readiness`. All raise TransientFailure or Blocked."""
+    """The only reader and writer of table `readiness`. All raise TransientFailure."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
@@ -94,7 +94,7 @@ class ReadinessTable:
 
     async def forget(self, check: AccountCheck) -> None:
         """Remove the check of an account that is gone. Idempotent."""
-        with translate_errors("Removing an account that is gone"), suppress(ResourceNotFoundError):
+        with own_tables("Removing an account that is gone"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(_ACCOUNT, _key(check.subscription, check.account))
 
     async def save_others(self, others: OtherSubscriptions) -> None:
@@ -116,11 +116,11 @@ class ReadinessTable:
 
     async def _save(self, partition: str, key: str, record: AccountCheck | DrillRun | OtherSubscriptions) -> None:
         row = {"PartitionKey": partition, "RowKey": key, "Record": msgspec.json.encode(record).decode()}
-        with translate_errors(f"Writing a row of table readiness ({partition})"):
+        with own_tables(f"Writing a row of table readiness ({partition})"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
     async def _rows(self, partition: str) -> AsyncIterator[Mapping[str, Any]]:
-        with translate_errors(f"Reading table readiness ({partition})"):
+        with own_tables(f"Reading table readiness ({partition})"):
             async for row in self._table.query_entities("PartitionKey eq @p", parameters={"p": partition}):
                 yield row
 

@@ -22,7 +22,6 @@ from azure.core.exceptions import (
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import from_azure, translate_errors
 from shared.domain import history_evidence
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry, chained
@@ -32,6 +31,7 @@ from shared.domain.text import LONGEST, Foreign, clean
 from shared.errors import Conflict, SasquashError
 from shared.persistence import history_rows, page_tokens
 from shared.persistence.outbox import Outbox
+from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import from_entity, partition_of, to_entity
 from shared.persistence.state_index import IndexRow, StateIndex
 
@@ -82,7 +82,7 @@ class Ledger:
 
     async def read(self, fingerprint: str) -> Revocation | None:
         """Return the record, or None."""
-        with translate_errors(f"Reading record {fingerprint[:12]}"):
+        with own_tables(f"Reading record {fingerprint[:12]}"):
             try:
                 entity = await self._table.get_entity(partition_of(fingerprint), fingerprint)
             except ResourceNotFoundError:
@@ -240,7 +240,7 @@ class Ledger:
 
     async def _submitted(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
         name = revocation.fingerprint[:12]
-        with translate_errors(f"Writing record {name}"):
+        with own_tables(f"Writing record {name}"):
             try:
                 if len(writes) == 1 and writes[0][0] == "update":  # a transaction of one takes four times as long
                     return [await self._table.update_entity(writes[0][1], **writes[0][2])]
@@ -248,7 +248,7 @@ class Ledger:
             except TableTransactionError as error:
                 if _is_conflict(error):
                     raise Conflict(f"Record {name} was changed by another instance.") from None
-                raise from_azure(error, doing=f"Writing record {name}") from error
+                raise
             except (ResourceExistsError, ResourceModifiedError):
                 raise Conflict(f"Record {name} was changed by another instance.") from None
         return answers

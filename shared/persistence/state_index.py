@@ -21,9 +21,9 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
+from shared.persistence.own_storage import own_tables
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)
@@ -105,7 +105,7 @@ class StateIndex:
 
     async def remove(self, row: IndexRow) -> None:
         """Remove an outdated row. Idempotent."""
-        with translate_errors("Removing a row of the index"), suppress(ResourceNotFoundError):
+        with own_tables("Removing a row of the index"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(row.state.value, row.key)
 
     async def newest(
@@ -146,7 +146,7 @@ class StateIndex:
 
     async def is_open(self, fingerprint: str) -> bool:
         """Whether the sweep still checks a record."""
-        with translate_errors("Reading the index of the records"):
+        with own_tables("Reading the index of the records"):
             try:
                 await self._table.get_entity(_OPEN, fingerprint)
             except ResourceNotFoundError:
@@ -177,7 +177,7 @@ class StateIndex:
             "Sweeps": row.sweeps + 1,
         }
         with (
-            translate_errors("Writing when to check a record again"),
+            own_tables("Writing when to check a record again"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
             await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **_unless_changed(row))
@@ -185,18 +185,18 @@ class StateIndex:
     async def close(self, row: OpenRow) -> None:
         """Note that nothing is outstanding, unless the record has moved on meanwhile."""
         with (
-            translate_errors("Noting that nothing is outstanding"),
+            own_tables("Noting that nothing is outstanding"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
             await self._table.delete_entity(_OPEN, row.fingerprint, **_unless_changed(row))
 
     async def _query(self, query: str, values: dict[str, Any], *, per_page: int | None = None) -> AsyncIterator[Any]:
-        with translate_errors("Reading the index of the records"):
+        with own_tables("Reading the index of the records"):
             async for row in self._table.query_entities(query, parameters=values, results_per_page=per_page):
                 yield row
 
     async def _upsert(self, row: dict[str, object]) -> None:
-        with translate_errors("Writing the index of the records"):
+        with own_tables("Writing the index of the records"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
 

@@ -7,7 +7,7 @@ import pytest
 from local.network.faults import Effect
 from local.tenant.model import new_storage_key
 from shared.domain.target import ActionKind, PolicyTarget
-from shared.errors import AccountBusy, Blocked, TransientFailure
+from shared.errors import AccountBusy, StorageRefused, TransientFailure
 from shared.persistence.accounts import (
     _MOST_ATTRIBUTED,
     COOLDOWN,
@@ -184,7 +184,7 @@ async def test_note_on_a_lock_that_was_taken_over_is_refused(
     lock = await table.acquire(account, fingerprint="a")
     driver.clock.advance(minutes=4)
     await table.acquire(account, fingerprint="b")
-    with pytest.raises(Blocked):
+    with pytest.raises(StorageRefused):
         await table.attribute(lock, [proven(1)])
 
 
@@ -193,7 +193,7 @@ async def test_noted_lock_is_released_though_the_answer_was_lost(
 ) -> None:
     lock = await table.acquire(account, fingerprint="a")
     driver.fault(UPDATE, Effect.RESET, times=3, after=True)
-    with pytest.raises((TransientFailure, Blocked)):
+    with pytest.raises(TransientFailure):
         await table.attribute(lock, [proven(1)])
     await table.release(lock, listed_at=None)
     assert await driver.rows(account) == {}

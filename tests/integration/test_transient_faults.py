@@ -45,6 +45,47 @@ async def test_failing_call_only_delays_the_revocation(driver: Driver, match: st
     assert ((await ended(driver, finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
+@pytest.mark.parametrize(
+    "match",
+    [
+        "POST https://sasquashstate.table.core.windows.net/accounts",  # the lock
+        "/accounts()?$filter",  # what waits for the account
+        "GET https://sasquashstate.table.core.windows.net/revocations(",
+        "sasquashstate.table.core.windows.net/accounts",
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_leak_waits_while_sasquash_s_own_tables_refuse(driver: Driver, match: str, status: int) -> None:
+    """A refusal of Azure would conclude it as blocked, and this says nothing about the leak."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.fast_path.store.revocations.claim(finding)  # durable before the refusals begin
+    await app.fast_path.store.accounts.add_waiting(finding)
+    refusals = driver.fault(match, status=status, times=None)
+    for attempt in range(3):
+        await driver.app().fast_path.containment.resume(Message(finding.fingerprint, attempt))
+    driver.cloud.faults.clear()
+    waiting = await driver.record(finding.fingerprint)
+    assert refusals.hits
+    assert (waiting.state, rotated(account)) == (State.RECEIVED, [])
+    assert len(driver.messages("contain", finding.fingerprint)) == 3  # one for each that failed
+    assert ((await ended(driver, finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_leak_whose_changes_are_refused_is_enqueued_once_for_each_try(driver: Driver) -> None:
+    """What it waits for can't be noted then, and two messages for each one would soon be millions."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.fast_path.store.revocations.claim(finding)
+    for match in (LIST_KEYS, BATCH):
+        driver.fault(match, status=403 if match == BATCH else 503, times=None)
+    for attempt in range(2):
+        await driver.app().fast_path.containment.resume(Message(finding.fingerprint, attempt))
+    assert len(driver.messages("contain", finding.fingerprint)) == 2
+
+
 @pytest.mark.parametrize("match", [BATCH, "RowKey='waiting~", CONTAIN_QUEUE])
 async def test_report_is_not_acknowledged_until_it_is_durable(driver: Driver, match: str) -> None:
     account = await driver.account()

@@ -23,7 +23,6 @@ from azure.core.exceptions import (
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.cloud.errors import translate_errors
 from shared.cloud.graph import Graph
 from shared.domain.message import Message
 from shared.domain.revocation import Revocation
@@ -34,6 +33,7 @@ from shared.followup.briefing.model import Briefing
 from shared.followup.mail.compose import compose
 from shared.followup.mail.summary import compose_summary
 from shared.followup.mail.tally import Tally
+from shared.persistence.own_storage import own_tables
 from shared.persistence.store import Store
 from shared.settings import Settings
 
@@ -62,7 +62,7 @@ class SummaryMail:
     store: Store
 
     async def add(self, revocation: Revocation) -> None:
-        """Add the record's state to the next summary mail. Idempotent. Raises TransientFailure or Blocked."""
+        """Add the record's state to the next summary mail. Idempotent. Raises TransientFailure."""
         line = SummaryLine.of(revocation)
         await self._upsert(line.key, {"PartitionKey": _LINE, "Line": msgspec.json.encode(line).decode()})
 
@@ -72,7 +72,7 @@ class SummaryMail:
         if filed is None or (filed.state, filed.reason) == (revocation.state, revocation.reason):
             return
         key = line_key(revocation.fingerprint, filed.state, filed.reason)
-        with translate_errors("Removing a line of the summary mail"):
+        with own_tables("Removing a line of the summary mail"):
             await self.table.delete_entity(_LINE, key)
 
     async def send(self) -> None:
@@ -104,7 +104,7 @@ class SummaryMail:
         return compose_summary(tally, security_mailbox=mailbox, worst=worst)
 
     async def _has_lines(self) -> bool:
-        with translate_errors("Reading the summary mail"):
+        with own_tables("Reading the summary mail"):
             query = self.table.query_entities(_OF_PARTITION, parameters={"p": _LINE}, results_per_page=1)
             async for _ in query:
                 return True
@@ -114,7 +114,7 @@ class SummaryMail:
         """Return what the next mail is about, and the keys of its lines."""
         lately = await self._mailed_lately()
         tally, keys = Tally(), []
-        with translate_errors("Reading the summary mail"):
+        with own_tables("Reading the summary mail"):
             async for row in self.table.query_entities(_OF_PARTITION, parameters={"p": _LINE}):
                 line = msgspec.json.decode(row["Line"], type=SummaryLine)
                 if line.kind not in lately:
@@ -127,7 +127,7 @@ class SummaryMail:
     async def _mailed_lately(self) -> set[str]:
         """Return the kinds that a mail of this hour was about."""
         since = self.store.clock() - _EVERY
-        with translate_errors("Reading when the summary mail was sent"):
+        with own_tables("Reading when the summary mail was sent"):
             rows = self.table.query_entities(_OF_PARTITION, parameters={"p": _MAILED})
             return {row["RowKey"] async for row in rows if row["At"] > since}
 
@@ -139,14 +139,14 @@ class SummaryMail:
         return brief(record, now=self.store.clock())
 
     async def _upsert(self, key: str, columns: dict[str, object]) -> None:
-        with translate_errors("Writing the summary mail"):
+        with own_tables("Writing the summary mail"):
             await self.table.upsert_entity({"RowKey": key, **columns}, mode=UpdateMode.REPLACE)
 
     async def _locked(self) -> bool:
         now = self.store.clock()
         lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
         with (
-            translate_errors("Locking the summary mail"),
+            own_tables("Locking the summary mail"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
             with suppress(ResourceExistsError):
@@ -164,7 +164,7 @@ class SummaryMail:
 
     async def _remove(self, keys: Iterable[str]) -> None:
         gone = list(keys)
-        with translate_errors("Removing sent lines of the summary mail"):
+        with own_tables("Removing sent lines of the summary mail"):
             for start in range(0, len(gone), _BATCH):
                 rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
                 try:
@@ -177,5 +177,5 @@ class SummaryMail:
                         await self.table.delete_entity(row["PartitionKey"], row["RowKey"])
 
     async def _unlock(self) -> None:
-        with translate_errors("Unlocking the summary mail"):
+        with own_tables("Unlocking the summary mail"):
             await self.table.delete_entity(_LOCK, _LOCK)

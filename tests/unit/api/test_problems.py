@@ -19,6 +19,8 @@ def every_error(kind: type[SasquashError] = SasquashError) -> Iterator[type[Sasq
 
 
 def made(kind: type[SasquashError]) -> SasquashError:
+    if issubclass(kind, errors.UnreadableRow):
+        return kind(table="revocations", partition="ab", key="ab" * 32, is_newer=True)
     return (
         kind("It went wrong.", retry_after=2.2)
         if issubclass(kind, AccountBusy | errors.QuotaExceeded)
@@ -46,9 +48,11 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (IncompleteBody, 400),
         (NoCredentialFound, 422),
         (errors.SettingsError, 500),
+        (errors.UnreadableRow, 500),
         (Blocked, 502),
         (NotFound, 502),
         (errors.AccountGone, 502),
+        (errors.StorageRefused, 502),
         (TransientFailure, 503),
         (Throttled, 503),
         (AccountBusy, 503),
@@ -60,14 +64,15 @@ def test_an_error_has_its_status(kind: type[SasquashError], status: int) -> None
 
 @pytest.mark.parametrize("kind", tuple(every_error()))
 def test_every_error_becomes_problem_details(kind: type[SasquashError]) -> None:
-    answer = problems.answer(made(kind))
+    error = made(kind)
+    answer = problems.answer(error)
 
     problem = json.loads(answer.get_body())
     assert answer.mimetype == "application/problem+json"
     assert problem["type"] == f"urn:sasquash:problem:{kind.code}"
     assert problem["code"] == kind.code
     assert problem["status"] == answer.status_code
-    assert problem["detail"] == "It went wrong."
+    assert problem["detail"] == str(error)
     assert problem["title"]
 
 
