@@ -166,7 +166,8 @@ async def prune_records(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- th
 
 @app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
 async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Check each account once a day: what would prevent a revocation."""
+    """Check each account once a day: what would prevent a revocation. And which rows of ours can't be read."""
+    await sasquash().background.unreadable_rows_check.run()
     await sasquash().background.readiness.run()
 
 

@@ -137,16 +137,8 @@ class UnreadableRow(SasquashError):
 
     code = "unreadable_row"
 
-    def __init__(self, *, table: str, partition: str, key: str, is_newer: bool) -> None:
-        because = (
-            "a newer version of Sasquash wrote it"
-            if is_newer
-            else "another version of Sasquash wrote it, or it was changed"
-        )
-        super().__init__(
-            f"Row {key} of partition {partition} in table {table} can't be read: {because}. It is kept as it is. "
-            'Deploy the newer version again, or see docs/operations.md, "Rolling back".'
-        )
+    def __init__(self, message: str, *, table: str, partition: str, key: str, is_newer: bool) -> None:
+        super().__init__(message)
         self.table = table
         self.partition = partition
         self.key = key

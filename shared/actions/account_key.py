@@ -29,7 +29,8 @@ from shared.domain.states import Reason, State
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget
 from shared.domain.text import Code, RichText
 from shared.errors import SasquashError, TransientFailure
-from shared.persistence.accounts import TAKEOVER_TIME, Attributed, Rotation, Tenure
+from shared.persistence.account_rows import Rotation
+from shared.persistence.accounts import TAKEOVER_TIME, Attributed, Tenure
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within persistence.accounts.EXECUTION_TIME
 _CLOCK_SKEW = timedelta(seconds=5)

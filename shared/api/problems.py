@@ -63,6 +63,7 @@ _KINDS = {
     errors.QuotaExceeded: _Kind(429, "The source exceeds its quota"),
     errors.NotPermitted: _Kind(403, "Not permitted"),
     errors.NoSuchRecord: _Kind(404, "Revocation not found"),
+    errors.UnreadableRow: _Kind(500, "A record can't be read by this version"),
     errors.WrongState: _Kind(409, "The revocation's state does not allow this"),
     errors.Conflict: _Kind(409, "The revocation changed since it was read"),
     errors.Blocked: _Kind(502, "Azure refused the request"),

@@ -16,7 +16,8 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.errors import SasquashError, TransientFailure
-from shared.persistence.accounts import COOLDOWN, Rotation, waiting_partition
+from shared.persistence.account_rows import AccountRows, Rotation, waiting_partition
+from shared.persistence.accounts import COOLDOWN
 from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class AccountReader:
             account=account,
             keys=keys,
             waiting=(_own(revocation, current), *_few(others)),
-            executions=tuple(PastExecution(past.action, past.target, past.at) for past in rows.rotations),
+            executions=_executions(rows),
             at=self.store.clock(),
         )
         snapshot = replace(snapshot, policies=await self._policies(snapshot))
@@ -129,6 +130,13 @@ def behind_the_account(keys: Mapping[str, AccountKey], account: AccountFacts, *,
         if made is not None and recently and key.created is not None and key.created < made - _PRECISION:
             return name
     return None
+
+
+def _executions(rows: AccountRows) -> tuple[PastExecution, ...]:
+    """Return what was executed. A rotation that can't be read counts as one of another key: it may have been any."""
+    known = [PastExecution(past.action, past.target, past.at) for past in rows.rotations]
+    unread = [PastExecution(ActionKind.ACCOUNT_KEY, "", at) for at in rows.unread_rotations]
+    return (*known, *unread)
 
 
 def _few(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -61,11 +61,14 @@ class AccountSession:
         return snapshot
 
     async def record_of(self, leak: Evaluation) -> Revocation | None:
-        """Return the record of a leak that waits, None where it has been decided already, or was never written."""
+        """Return the record of a leak that waits.
+
+        None where it has been decided already, was never written, or can't be read.
+        """
         fingerprint = leak.finding.fingerprint
         if fingerprint == self.revocation.fingerprint:
             return self.revocation
-        record = await self.store.revocations.read(fingerprint)
+        record = await self.store.revocations.readable(fingerprint)
         return record if record is not None and record.state is State.RECEIVED else None
 
     async def late(self, snapshot: Snapshot) -> tuple[Finding, ...]:

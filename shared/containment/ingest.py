@@ -95,7 +95,7 @@ class Ingest:
 
     async def _record_unreadable(self, report: Report, reason: Reason, detail: str) -> None:
         stand_in = findings.unreadable(report, now=self._store.clock())
-        revocation, new = await self._store.revocations.claim(stand_in)
+        revocation, new = await self._store.revocations.claim_readable(stand_in)
         if new or revocation.state is State.RECEIVED:
             await conclude(self._store, revocation.end(reason, now=self._store.clock(), detail=detail))
         else:  # the event came again: perhaps because enqueueing had failed

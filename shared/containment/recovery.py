@@ -61,7 +61,7 @@ class Recovery:
         keys, account, found = await asyncio.gather(
             self.actions.account_key.keys(ref),
             self.accounts.facts(ref),
-            asyncio.gather(*(self.store.revocations.read(fingerprint) for fingerprint in suspects)),
+            asyncio.gather(*(self.store.revocations.readable(fingerprint) for fingerprint in suspects)),
         )
         attributed = {noted.fingerprint for noted in predecessor.attributed}
         records = [record for record in found if record is not None]

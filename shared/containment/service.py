@@ -7,6 +7,7 @@ the action. Every step may run twice, on two instances, and be interrupted betwe
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 
 from shared.cloud.accounts import AccountRef
@@ -18,6 +19,7 @@ from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
 from shared.containment.repeated_reports import RepeatedReports
 from shared.containment.retry import try_again
+from shared.containment.stand_ins import StandIns
 from shared.containment.verdicts import conclude
 from shared.domain.decision.batch import Decider
 from shared.domain.decision.duplicates import says_nothing_until
@@ -26,7 +28,7 @@ from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
-from shared.errors import AccountGone, Blocked, SasquashError, WritesThrottled
+from shared.errors import AccountGone, Blocked, SasquashError, UnreadableRow, WritesThrottled
 from shared.persistence.queues import SAFETY_NET, Message, backoff
 from shared.persistence.store import Store
 
@@ -57,12 +59,22 @@ class Containment:
         self._executor = executor
         self._dedup = dedup
         self._repeats = RepeatedReports(store)
+        self._stand_ins = StandIns(store)
 
     async def take(self, reported: Reported, *, patience: float = INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
         """Make a finding durable, then contain it within `patience` seconds. Raises only when it is not durable.
 
-        What is not contained by then is left to the queue, `delay` seconds from now at the latest.
+        What is not contained by then is left to the queue, `delay` seconds from now at the latest. A leak whose
+        record can't be read is contained under another one (`stand_ins`).
         """
+        try:
+            await self._take(reported, patience=patience, delay=delay)
+        except UnreadableRow:
+            instead = await self._stand_ins.of_report(reported.finding)
+            if instead is not None:
+                await self._take(replace(reported, finding=instead), patience=patience, delay=delay)
+
+    async def _take(self, reported: Reported, *, patience: float, delay: float) -> None:
         finding, store = reported.finding, self._store
         early = self._lock_early(finding) if patience > 0 else None
         finding_account = asyncio.create_task(self._find(finding, early))
@@ -151,7 +163,13 @@ class Containment:
                 await self._store.queues.contain(message.fingerprint, delay=delay, attempt=again, paths=message.paths)
 
     async def _resume(self, message: Message, *, urgent: bool) -> None:
-        revocation = await self._store.revocations.read(message.fingerprint)
+        try:
+            revocation = await self._store.revocations.read(message.fingerprint)
+        except UnreadableRow:  # no later try can read it: the sweep, or a newer version, goes on
+            finding = await self._stand_ins.of_record(message.fingerprint)
+            if finding is not None:
+                await self.take(Reported(finding))
+            return
         if revocation is None:
             return  # the record was never written, so the event was never acknowledged and comes again
         if message.paths:

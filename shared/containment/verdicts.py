@@ -10,7 +10,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.states import OF_THE_PATH, State
 from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Conflict
-from shared.persistence.accounts import Rotation
+from shared.persistence.account_rows import Rotation
 from shared.persistence.store import Store
 
 
@@ -79,6 +79,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         head=current.head,
         etag=current.etag,
         written=current.written,
+        as_read=current.as_read,
     )
 
 

@@ -168,6 +168,7 @@ class Revocation:
     head: HistoryHead | None = None  # None: its history is empty, or of version 0.2
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
+    as_read: tuple[tuple[str, str], ...] = field(default=(), compare=False)  # its columns of JSON; only in memory
 
     @classmethod
     def of(cls, finding: Finding, *, now: datetime) -> "Revocation":

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from shared.operations.rebuild import Rebuild
     from shared.operations.retention import Retention
     from shared.operations.sweeper import Sweeper
+    from shared.operations.unreadable_rows import UnreadableRowsCheck
     from shared.persistence.history_rows import HistoryRows
     from shared.persistence.readiness import ReadinessTable
+    from shared.persistence.rows import SetAside
 
 DIGEST_TABLE = "digest"
 READINESS_TABLE = "readiness"
@@ -62,7 +64,7 @@ class Background:
         table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return DeadLetters(
             self._fast_path.ingest,
-            outages=Outages(table, clock=self._process.clock),
+            outages=Outages(table, clock=self._process.clock, set_aside=self._set_aside),
             records=self._failure_records,
             refresh=self._show_losses,
             dead_letters=lambda: self.dead_letter_container,
@@ -106,6 +108,7 @@ class Background:
             warm_up=import_for_people,
             settings=self._process.settings,
             store=self._fast_path.store,
+            set_aside=self._set_aside,
         )
 
     @cached_property
@@ -115,7 +118,7 @@ class Background:
 
         table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return HourlyIncidents(
-            groups=HourlyGroups(table, clock=self._process.clock),
+            groups=HourlyGroups(table, clock=self._process.clock, set_aside=self._set_aside),
             incidents=lambda: self._incidents,
             warm_up=import_for_people,
             store=self._fast_path.store,
@@ -147,13 +150,25 @@ class Background:
     def readiness_table(self) -> "ReadinessTable":
         from shared.persistence.readiness import ReadinessTable
 
-        return ReadinessTable(self._process.clients.tables.get_table_client(READINESS_TABLE))
+        table = self._process.clients.tables.get_table_client(READINESS_TABLE)
+        return ReadinessTable(table, set_aside=self._set_aside)
+
+    @property
+    def _set_aside(self) -> "SetAside":
+        return self._fast_path.unreadable_rows.note
+
+    @cached_property
+    def unreadable_rows_check(self) -> "UnreadableRowsCheck":
+        from shared.operations.unreadable_rows import UnreadableRowsCheck
+
+        return UnreadableRowsCheck(self._fast_path.unreadable_rows, failures=self._failure_records)
 
     @cached_property
     def history_rows(self) -> "HistoryRows":
         from shared.persistence.history_rows import HistoryRows
 
-        return HistoryRows(self._process.clients.tables.get_table_client(REVOCATIONS_TABLE))
+        table = self._process.clients.tables.get_table_client(REVOCATIONS_TABLE)
+        return HistoryRows(table, set_aside=self._set_aside)
 
     @cached_property
     def history_copy(self) -> "HistoryCopy | None":

@@ -25,6 +25,7 @@ from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
 from shared.persistence.store import Store
+from shared.persistence.unreadable_rows import UnreadableRows
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
@@ -50,8 +51,11 @@ class FastPath:
                 clock=clock,
                 new_id=new_id,
                 outbox=self.outbox if self._process.settings.history_endpoint is not None else None,
+                set_aside=self.unreadable_rows.note,
             ),
-            accounts=AccountTable(table(ACCOUNTS_TABLE), clock=clock, new_id=new_id),
+            accounts=AccountTable(
+                table(ACCOUNTS_TABLE), clock=clock, new_id=new_id, set_aside=self.unreadable_rows.note
+            ),
             queues=Queues(contain=clients.queue(CONTAIN_QUEUE), follow_up=clients.queue(FOLLOW_UP_QUEUE)),
             clock=clock,
             new_id=new_id,
@@ -59,11 +63,17 @@ class FastPath:
 
     @cached_property
     def outbox(self) -> Outbox:
-        return Outbox(self._process.clients.tables.get_table_client(OUTBOX_TABLE), clock=self._process.clock)
+        table = self._process.clients.tables.get_table_client(OUTBOX_TABLE)
+        return Outbox(table, clock=self._process.clock, set_aside=self.unreadable_rows.note)
 
     @cached_property
     def state_index(self) -> StateIndex:
-        return StateIndex(self._process.clients.tables.get_table_client(STATES_TABLE), clock=self._process.clock)
+        table = self._process.clients.tables.get_table_client(STATES_TABLE)
+        return StateIndex(table, clock=self._process.clock, set_aside=self.unreadable_rows.note)
+
+    @cached_property
+    def unreadable_rows(self) -> UnreadableRows:
+        return UnreadableRows(self._process.clients.tables.get_table_client, clock=self._process.clock)
 
     @cached_property
     def actions(self) -> Actions:

@@ -72,7 +72,7 @@ class Http:
     def readiness_api(self) -> "ReadinessApi":
         from shared.api.readiness import ReadinessApi
 
-        return ReadinessApi(self._background.readiness_table, self._access_tokens)
+        return ReadinessApi(self._background.readiness_table, self._access_tokens, self._fast_path.unreadable_rows)
 
     @cached_property
     def console(self) -> "ConsoleFiles":

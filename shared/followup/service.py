@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
-from shared.errors import Conflict, SasquashError
+from shared.errors import Conflict, SasquashError, UnreadableRow
 from shared.followup.step import Done, Step, Steps
 from shared.persistence.queues import Message, backoff
 from shared.persistence.step_leases import LEASE_TIME, StepLeases, without_lease
@@ -62,6 +62,9 @@ class FollowUp:
         """
         try:
             open_steps = await self._run(message)
+        except UnreadableRow as error:  # the sweep finds it again, by its row in the index
+            _log.warning("Not followed up: %s (%s): %s", message.fingerprint[:12], error.code, error)
+            return
         except SasquashError as error:
             _log.warning("Follow-up of %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             open_steps = [_Again(backoff(message.attempt), failed=True)]

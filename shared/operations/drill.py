@@ -99,13 +99,14 @@ class Drill:
 
     async def _judge(self, run: DrillRun) -> None:
         """Save the drill's result, if there is one."""
-        record = await self._store.revocations.read(run.revocation)
+        record = await self._store.revocations.readable(run.revocation)
         if record is not None and record.state in _PASSED[self._settings.mode]:
             await self._table.save_drill(
                 replace(_timed(run, record), outcome=DrillOutcome.PASSED, said=record.detail)
             )
         elif self._store.clock() - run.started_at >= _IN_TIME:
-            said = "no finding was recorded." if record is None else f"it is {record.state}. {record.detail}"
+            absent = "no finding was recorded, or its record can't be read."
+            said = absent if record is None else f"it is {record.state}. {record.detail}"
             run = _timed(run, record) if record is not None else run
             await self._table.save_drill(replace(run, outcome=DrillOutcome.FAILED, said=said))
             _log.error(FAILED, run.revocation[:12], said)

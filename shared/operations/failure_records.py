@@ -44,9 +44,9 @@ class FailureRecords:
         """Write the record unless it stands; return it as it was before."""
         fingerprint = hashlib.sha256(f"{kind}|{subject}".encode(errors="surrogatepass")).hexdigest()
         finding = Finding(fingerprint, None, _SOURCE, None, self._store.clock())
-        record, _ = await self._store.revocations.claim(finding)
+        record, _ = await self._store.revocations.claim_readable(finding)
         if record.state is State.RECEIVED:
             await conclude(self._store, record.end(reason, now=self._store.clock(), detail=detail))
         elif unannounced(record):
-            await self._store.queues.follow_up(fingerprint)
+            await self._store.queues.follow_up(record.fingerprint)
         return record

@@ -34,6 +34,7 @@ _ARRIVED = timedelta(
 )  # when what was sent is in the copy, or lost ("Log data ingestion time in Azure Monitor")
 _SENT_AGAIN = timedelta(days=30)  # after that, a line that the copy lacks is past its retention
 _UNREADABLE = "A row of it can't be read: it was changed, or another version of Sasquash wrote it."
+_NEWER = "A row of it says that a newer version of Sasquash wrote it, which this one can't read."
 _ERASED = "The copy has {lines} lines of this record, and the record is gone: retention did not remove it."
 
 
@@ -136,6 +137,8 @@ class HistoryChecks:
         """Check one record and note what was found; return it if it is newly broken, which is noted later."""
         try:
             stored, judgment = await self._judged(name, copied)
+            if stored.unreadable and judgment.integrity is not Integrity.BROKEN:
+                return None  # of a newer version: nothing of it is written
             if judgment.integrity is Integrity.BROKEN:
                 known = stored.checked is not None and stored.checked.integrity is Integrity.BROKEN
                 return None if known else _Found(name, judgment.said)
@@ -195,7 +198,8 @@ class HistoryChecks:
 def _judged(name: str, stored: Stored, copied: tuple[CopiedLine, ...] | None) -> Judgment:
     """Return what is known of the history of a record, or of one that is gone."""
     if stored.unreadable:
-        return Judgment(Integrity.BROKEN, _UNREADABLE)
+        of_newer = all(row.is_newer for row in stored.unreadable)
+        return Judgment(Integrity.UNCONFIRMED, _NEWER) if of_newer else Judgment(Integrity.BROKEN, _UNREADABLE)
     if stored.record is None:
         erased = [line for line in copied or () if line.chain not in stored.pruned_chains]
         if erased:

@@ -96,6 +96,8 @@ class HistoryCopier:
         name = waiting.fingerprint
         try:
             stored = await self._rows.stored(name)
+            if stored.unreadable:
+                return None  # it waits for a version that can read all of it
             if stored.record is None:
                 await self._outbox.copied(waiting)  # pruned, or not written yet
                 return None

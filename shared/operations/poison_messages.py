@@ -16,7 +16,7 @@ from shared.containment.verdicts import conclude
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.text import Foreign
-from shared.errors import MalformedEvent, SasquashError
+from shared.errors import MalformedEvent, SasquashError, UnreadableRow
 from shared.operations.failure_records import FailureRecords, is_failure_record
 from shared.persistence import alert_queue, event_queue, queues
 from shared.persistence.own_storage import own_blobs
@@ -101,7 +101,12 @@ class PoisonMessages:
         except MalformedEvent:
             await self._keep(queue, stored)
             return
-        record = await self._store.revocations.read(message.fingerprint)
+        try:
+            record = await self._store.revocations.read(message.fingerprint)
+        except UnreadableRow as error:
+            subject, detail = f"{queue}|{message.fingerprint}", f"A message failed each time. {error}"
+            await self._records.write("poison", subject, reason=Reason.CRASHED, detail=detail)
+            return
         if record is None:
             return  # its record was never written: its event comes again
         if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from shared.domain.pending_steps import outstanding
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
-from shared.errors import SasquashError
+from shared.errors import SasquashError, UnreadableRow
 from shared.operations import approval_deadlines
 from shared.persistence.state_index import OpenRow, StateIndex
 from shared.persistence.store import Store
@@ -53,7 +53,13 @@ class Sweeper:
         await asyncio.gather(*(check(row) for row in due))
 
     async def _check(self, row: OpenRow) -> None:
-        record, now = await self._store.revocations.read(row.fingerprint), self._store.clock()
+        now = self._store.clock()
+        try:
+            record = await self._store.revocations.read(row.fingerprint)
+        except UnreadableRow:  # containment finds out whether its leak still has to be contained
+            await self._store.queues.contain(row.fingerprint, delay=0, swept=True)
+            await self._index.check_again(row, deadline=None)
+            return
         if record is None:
             if now - row.due_at < _ORPHAN:
                 return

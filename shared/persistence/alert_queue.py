@@ -9,13 +9,14 @@ from azure.storage.queue.aio import QueueClient
 from shared.domain.alert import AlertReference
 from shared.persistence.own_storage import own_queues
 from shared.persistence.queues import INTAKE_QUEUE, decode, encode
+from shared.persistence.rows import SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
 class AlertMessage:
     """An alert to read, since when, how often it was tried, and why it was given up if it was.
 
-    `submitted_by` is the object id of the intake's caller who named it.
+    `submitted_by` is the object id of the intake's caller who named it. `schema` is as in `queues.Message`.
     """
 
     alert: AlertReference
@@ -23,6 +24,7 @@ class AlertMessage:
     attempt: int = 0
     failure: str = ""
     submitted_by: str | None = None
+    schema: int = SCHEMA
 
     def again(self) -> "AlertMessage":
         """Return the message for the next attempt."""

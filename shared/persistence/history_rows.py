@@ -19,8 +19,10 @@ from azure.data.tables.aio import TableClient
 
 from shared.domain.history import HistoryEntry, Integrity
 from shared.domain.revocation import HistoryHead, Revocation
+from shared.errors import UnreadableRow
 from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import from_entity, partition_of
+from shared.persistence.rows import SetAside, logged, new_row, reading
 
 _COPIED, _CHECKED, _PRUNED = "~~copied", "~~checked", "~~pruned~"
 PARTITIONS = tuple(f"{number:02x}" for number in range(256))
@@ -75,7 +77,7 @@ class Line:
 class Stored:
     """All that table `revocations` has of one leak, read at once.
 
-    `unreadable`: a row of it can't be read. Nothing of ours writes such a row.
+    `unreadable` are the rows of it that can't be read: another version wrote them, or they were changed.
     """
 
     record: Revocation | None
@@ -83,7 +85,7 @@ class Stored:
     copied: Copied = Copied()
     checked: Checked | None = None
     pruned: tuple[Pruned, ...] = ()
-    unreadable: bool = False
+    unreadable: tuple[UnreadableRow, ...] = ()
 
     @property
     def entries(self) -> tuple[HistoryEntry, ...]:
@@ -99,20 +101,14 @@ class Stored:
 def row(fingerprint: str, entry: HistoryEntry, *, stored_at: datetime, new_id: str) -> dict[str, object]:
     """Return the row of a line that has a link."""
     number = entry.link.line if entry.link is not None else 0
-    return {
-        "PartitionKey": partition_of(fingerprint),
-        "RowKey": f"{fingerprint}~{stored_at.astimezone(UTC):%Y%m%dT%H%M%S%f}~{number:06}~{new_id}",
-        "Entry": msgspec.json.encode(entry).decode(),
-    }
+    key = f"{fingerprint}~{stored_at.astimezone(UTC):%Y%m%dT%H%M%S%f}~{number:06}~{new_id}"
+    return new_row(partition_of(fingerprint), key, Entry=msgspec.json.encode(entry).decode())
 
 
 def pruned_row(fingerprint: str, left: Pruned) -> dict[str, object]:
     """Return the row that is left of a record."""
-    return {
-        "PartitionKey": partition_of(fingerprint),
-        "RowKey": f"{fingerprint}{_PRUNED}{left.chain or left.through.partition('~')[2]}",
-        "Pruned": msgspec.json.encode(left).decode(),
-    }
+    key = f"{fingerprint}{_PRUNED}{left.chain or left.through.partition('~')[2]}"
+    return new_row(partition_of(fingerprint), key, Pruned=msgspec.json.encode(left).decode())
 
 
 def beside(fingerprint: str) -> tuple[str, ...]:
@@ -120,24 +116,47 @@ def beside(fingerprint: str) -> tuple[str, ...]:
     return f"{fingerprint}{_COPIED}", f"{fingerprint}{_CHECKED}"
 
 
-async def read(table: TableClient, fingerprint: str) -> tuple[HistoryEntry, ...]:
-    """Return a record's history, oldest first."""
+async def read(table: TableClient, fingerprint: str, *, set_aside: SetAside) -> tuple[HistoryEntry, ...]:
+    """Return a record's history, oldest first, without lines that can't be read."""
     doing = f"Reading the history of {fingerprint[:12]}"
-    found = _rows(table, "RowKey gt @first", first=f"{fingerprint}~", last=f"{fingerprint}~~", doing=doing)
-    return tuple([_line(one).entry async for one in found])
+    entries: list[HistoryEntry] = []
+    async for one in _rows(table, "RowKey gt @first", first=f"{fingerprint}~", last=f"{fingerprint}~~", doing=doing):
+        try:
+            with reading(table.table_name, one):
+                entries.append(_line(one).entry)
+        except UnreadableRow as row:
+            await set_aside(row)
+    return tuple(entries)
+
+
+def decoded(row: TableEntity) -> Revocation | Copied | Checked | Pruned | Line:
+    """Return what a row of table `revocations` holds. Raises what `rows.reading` translates."""
+    _, beside, rest = str(row["RowKey"]).partition("~")
+    if not beside:
+        return from_entity(row)
+    match f"~{rest}":
+        case "~~copied":
+            return msgspec.json.decode(row["Copied"], type=Copied)
+        case "~~checked":
+            return msgspec.json.decode(row["Checked"], type=Checked)
+        case other if other.startswith(_PRUNED):
+            return msgspec.json.decode(row["Pruned"], type=Pruned)
+        case _:
+            return _line(row)
 
 
 class HistoryRows:
     """Reads a record with all its rows, and writes those that are no lines. All raise TransientFailure."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: TableClient, *, set_aside: SetAside = logged) -> None:
         self._table = table
+        self._set_aside = set_aside
 
     async def stored(self, fingerprint: str) -> Stored:
         """Return all rows of one leak. They are from one moment if they fit into one page (1,000 rows)."""
         record: Revocation | None = None
         history: list[Line] = []
-        copied, checked, pruned, unreadable = Copied(), None, [], False
+        copied, checked, pruned, unreadable = Copied(), None, list[Pruned](), list[UnreadableRow]()
         found = _rows(
             self._table,
             "RowKey ge @first",
@@ -146,21 +165,25 @@ class HistoryRows:
             doing=f"Reading record {fingerprint[:12]} with its history",
         )
         async for one in found:
-            key = str(one["RowKey"])
             try:
-                if key == fingerprint:
-                    record = from_entity(one)
-                elif key == f"{fingerprint}{_COPIED}":
-                    copied = msgspec.json.decode(one["Copied"], type=Copied)
-                elif key == f"{fingerprint}{_CHECKED}":
-                    checked = msgspec.json.decode(one["Checked"], type=Checked)
-                elif key.startswith(f"{fingerprint}{_PRUNED}"):
-                    pruned.append(msgspec.json.decode(one["Pruned"], type=Pruned))
-                elif key.startswith(f"{fingerprint}~"):
-                    history.append(_line(one))
-            except (msgspec.MsgspecError, KeyError, TypeError, ValueError):  # what the row says is for no log
-                unreadable = True
-        return Stored(record, tuple(history), copied, checked, tuple(pruned), unreadable)
+                with reading(self._table.table_name, one):
+                    held = decoded(one)
+            except UnreadableRow as row:
+                await self._set_aside(row)
+                unreadable.append(row)
+                continue
+            match held:
+                case Revocation():
+                    record = held
+                case Copied():
+                    copied = held
+                case Checked():
+                    checked = held
+                case Pruned():
+                    pruned.append(held)
+                case Line():
+                    history.append(held)
+        return Stored(record, tuple(history), copied, checked, tuple(pruned), tuple(unreadable))
 
     async def fingerprints(self, partition: str, *, after: str) -> AsyncIterator[str]:
         """Yield the fingerprints of a partition's records, in order, those after `after`."""
@@ -182,12 +205,12 @@ class HistoryRows:
     async def save_pruned(self, fingerprint: str, left: Pruned) -> None:
         """Note what is left of a record that is gone. Idempotent."""
         with own_tables(f"Writing a row of record {fingerprint[:12]}"):
-            await self._table.upsert_entity(pruned_row(fingerprint, left), mode=UpdateMode.REPLACE)
+            await self._table.upsert_entity(pruned_row(fingerprint, left), mode=UpdateMode.MERGE)
 
     async def _upsert(self, key: str, column: str, value: Copied | Checked) -> None:
-        entity = {"PartitionKey": partition_of(key), "RowKey": key, column: msgspec.json.encode(value).decode()}
+        entity = new_row(partition_of(key), key, **{column: msgspec.json.encode(value).decode()})
         with own_tables(f"Writing a row of record {key[:12]}"):
-            await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
+            await self._table.upsert_entity(entity, mode=UpdateMode.MERGE)
 
 
 async def _rows(table: TableClient, since: str, *, first: str, last: str, doing: str) -> AsyncIterator[TableEntity]:

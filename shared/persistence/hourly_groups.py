@@ -23,8 +23,9 @@ from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.domain.summary_line import SummaryLine
-from shared.errors import TransientFailure
+from shared.errors import TransientFailure, UnreadableRow
 from shared.persistence.own_storage import own_tables
+from shared.persistence.rows import Row, SetAside, logged, new_row, reading
 
 HOUR = timedelta(hours=1)
 _CURRENT, _CHANGED, _GROUP = "current", "changed", "group"
@@ -65,9 +66,10 @@ class Changed:
 class HourlyGroups:
     """The only writer and reader of these rows. All methods raise TransientFailure."""
 
-    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime], set_aside: SetAside = logged) -> None:
         self._table = table
         self._clock = clock
+        self._set_aside = set_aside
 
     async def join(self, line: SummaryLine) -> tuple[str, bool]:
         """Add a finding to the group of its kind; return the group's id, and whether it was begun for it."""
@@ -77,8 +79,8 @@ class HourlyGroups:
 
     async def put(self, group: str, line: SummaryLine) -> None:
         """Write a finding of a group as it stands, and that its incident has changed. Idempotent."""
-        row = {"PartitionKey": group, "RowKey": line.fingerprint, "Line": msgspec.json.encode(line).decode()}
-        await self._upsert(row | {"Open": True})
+        text = msgspec.json.encode(line).decode()
+        await self._upsert(new_row(group, line.fingerprint, Line=text, Open=True))
         await self._note_change(group)
 
     async def leave(self, group: str, fingerprint: str) -> None:
@@ -93,9 +95,15 @@ class HourlyGroups:
         with own_tables("Reading a group of unconfirmed findings"):
             query = self._table.query_entities("PartitionKey eq @group", parameters={"group": group})
             async for row in query:
-                if row["RowKey"] != _GROUP:
-                    line = msgspec.json.decode(row["Line"], type=SummaryLine)
-                    yield Member(line, row["Open"])
+                if row["RowKey"] == _GROUP:
+                    continue
+                try:
+                    with reading(self._table.table_name, row):
+                        member = Member(line_in(row), bool(row["Open"]))
+                except UnreadableRow as error:
+                    await self._set_aside(error)
+                else:
+                    yield member
 
     async def changed(self) -> list[Changed]:
         """Return the groups whose incidents are not up to date."""
@@ -112,7 +120,10 @@ class HourlyGroups:
             await self._table.delete_entity(_CHANGED, changed.id, **_if_unchanged(changed.etag))
 
     async def begin_writing(self, group: str) -> Group | None:
-        """Return the group's incident, to be written by this instance; None while another one is writing it."""
+        """Return the group's incident, to be written by this instance; None while another one is writing it.
+
+        Raises UnreadableRow where nothing is known of it: it waits for a version that can read its row.
+        """
         until = self._clock() + _WRITING
         with (
             own_tables("Locking an incident of unconfirmed findings"),
@@ -123,8 +134,14 @@ class HourlyGroups:
             except ResourceNotFoundError:
                 answer = await self._table.create_entity(_row(Group(group, None, "", "", ""), until))
                 return Group(group, None, "", "", str(answer["etag"]))
-            if held["Until"] is None or held["Until"] <= self._clock():
-                found = _group(held)
+            try:
+                with reading(self._table.table_name, held):
+                    found = _group(held)
+                    is_free = held["Until"] is None or held["Until"] <= self._clock()
+            except UnreadableRow as error:
+                await self._set_aside(error)
+                raise
+            if is_free:
                 answer = await self._write(found, until)
                 return replace(found, etag=str(answer["etag"]))
         return None
@@ -138,41 +155,57 @@ class HourlyGroups:
             await self._write(group, self._clock())
 
     async def _current(self, kind: str) -> tuple[str, bool]:
+        """Return the group of this hour, and whether it was begun now. A row that can't be read has a second one."""
+        try:
+            return await self._current_of(kind, kind)
+        except UnreadableRow as error:
+            await self._set_aside(error)
+            return await self._current_of(kind, f"{kind}~second")
+
+    async def _current_of(self, kind: str, key: str) -> tuple[str, bool]:
         for _ in range(_TRIES):
             now = self._clock()
             with (
                 own_tables("Finding the group of an unconfirmed finding"),
                 suppress(ResourceExistsError, ResourceModifiedError),
             ):
-                row: dict[str, object] = {
-                    "PartitionKey": _CURRENT,
-                    "RowKey": kind,
-                    "Group": _id(kind, now),
-                    "Begun": now,
-                }
+                row = new_row(_CURRENT, key, Group=_id(kind, now), Begun=now)
                 try:
-                    current = await self._table.get_entity(_CURRENT, kind)
+                    current = await self._table.get_entity(_CURRENT, key)
                 except ResourceNotFoundError:
                     await self._table.create_entity(row)
                     return str(row["Group"]), True
-                if now < current["Begun"] + HOUR:
-                    return current["Group"], False
+                with reading(self._table.table_name, current):
+                    if now < current["Begun"] + HOUR:
+                        return str(current["Group"]), False
                 unchanged = _if_unchanged(str(current.metadata["etag"]))
-                await self._table.update_entity(row, mode=UpdateMode.REPLACE, **unchanged)
+                await self._table.update_entity(row, mode=UpdateMode.MERGE, **unchanged)
                 return str(row["Group"]), True
         raise TransientFailure("Other instances kept beginning a group of unconfirmed findings. It is tried again.")
 
     async def _write(self, group: Group, until: datetime) -> Any:
-        return await self._table.update_entity(
-            _row(group, until), mode=UpdateMode.REPLACE, **_if_unchanged(group.etag)
-        )
+        return await self._table.update_entity(_row(group, until), mode=UpdateMode.MERGE, **_if_unchanged(group.etag))
 
     async def _note_change(self, group: str) -> None:
-        await self._upsert({"PartitionKey": _CHANGED, "RowKey": group, "At": self._clock()})
+        await self._upsert(new_row(_CHANGED, group, At=self._clock()))
 
-    async def _upsert(self, row: dict[str, object]) -> None:
+    async def _upsert(self, row: dict[str, Any]) -> None:
         with own_tables("Writing a group of unconfirmed findings"):
-            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+            await self._table.upsert_entity(row, mode=UpdateMode.MERGE)
+
+
+def line_in(row: Row) -> SummaryLine:
+    """Return the finding in a row of table `digest`. Raises what `rows.reading` translates."""
+    return msgspec.json.decode(row["Line"], type=SummaryLine)
+
+
+def decoded(row: TableEntity) -> object:
+    """Return what a row of these holds. Raises what `rows.reading` translates."""
+    if row["PartitionKey"] == _CURRENT:
+        return str(row["Group"]), row["Begun"] + HOUR
+    if row["PartitionKey"] == _CHANGED:
+        return str(row["RowKey"])
+    return _group(row) if row["RowKey"] == _GROUP else Member(line_in(row), bool(row["Open"]))
 
 
 def _id(kind: str, begun: datetime) -> str:
@@ -180,15 +213,8 @@ def _id(kind: str, begun: datetime) -> str:
     return hashlib.sha256(f"unconfirmed|{kind}|{begun.isoformat()}".encode()).hexdigest()
 
 
-def _row(group: Group, until: datetime) -> dict[str, object]:
-    return {
-        "PartitionKey": group.id,
-        "RowKey": _GROUP,
-        "ItemId": group.item_id or "",
-        "Sink": group.sink,
-        "Shown": group.shown,
-        "Until": until,
-    }
+def _row(group: Group, until: datetime) -> dict[str, Any]:
+    return new_row(group.id, _GROUP, ItemId=group.item_id or "", Sink=group.sink, Shown=group.shown, Until=until)
 
 
 def _group(row: TableEntity) -> Group:

@@ -17,11 +17,12 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
+from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.errors import SasquashError
+from shared.errors import SasquashError, UnreadableRow
 from shared.persistence.own_storage import own_tables
+from shared.persistence.rows import SetAside, logged, new_row, reading
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +42,10 @@ class ToCopy:
 class Outbox:
     """The only reader and writer of table `outbox`. All raise TransientFailure, except `note`."""
 
-    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime], set_aside: SetAside = logged) -> None:
         self._table = table
         self._clock = clock
+        self._set_aside = set_aside
 
     async def note(self, fingerprint: str) -> None:
         """Note that a record has lines to copy. Raises nothing: no revocation waits for its copy."""
@@ -54,12 +56,13 @@ class Outbox:
 
     async def add(self, fingerprint: str) -> None:
         """Note that a record has lines to copy. Idempotent."""
-        await self._upsert({"PartitionKey": _COPY, "RowKey": fingerprint, "At": self._clock()})
+        await self._upsert(new_row(_COPY, fingerprint, At=self._clock()))
 
     async def to_copy(self) -> AsyncIterator[ToCopy]:
         """Yield the records with lines to copy."""
         async for row in self._rows(_COPY):
-            yield ToCopy(row["RowKey"], row["At"], str(row.metadata["etag"]))
+            if isinstance(row, ToCopy):
+                yield row
 
     async def copied(self, done: ToCopy) -> None:
         """Remove a record all of whose lines are copied, unless more were written meanwhile, or may be."""
@@ -78,12 +81,13 @@ class Outbox:
 
     async def begin_pruning(self, fingerprint: str) -> None:
         """Note that this record is being removed. Idempotent."""
-        await self._upsert({"PartitionKey": _PRUNE, "RowKey": fingerprint})
+        await self._upsert(new_row(_PRUNE, fingerprint))
 
     async def pruning(self) -> AsyncIterator[str]:
         """Yield the records whose removal was begun and not ended."""
         async for row in self._rows(_PRUNE):
-            yield row["RowKey"]
+            if isinstance(row, str):
+                yield row
 
     async def end_pruning(self, fingerprint: str) -> None:
         """Note that nothing is left to remove. Idempotent."""
@@ -100,17 +104,36 @@ class Outbox:
 
     async def save_place(self, name: str, after: str) -> None:
         """Note where the next run goes on."""
-        await self._upsert({"PartitionKey": _PLACE, "RowKey": name, "After": after})
+        await self._upsert(new_row(_PLACE, name, After=after))
 
-    async def _rows(self, partition: str) -> AsyncIterator[Any]:
+    async def _rows(self, partition: str) -> AsyncIterator[ToCopy | str]:
+        """Yield the rows of a partition that can be read. The others are set aside."""
         with own_tables("Reading the outbox"):
             async for row in self._table.query_entities("PartitionKey eq @p", parameters={"p": partition}):
-                yield row
+                try:
+                    with reading(self._table.table_name, row):
+                        held = decoded(row)
+                except UnreadableRow as error:
+                    await self._set_aside(error)
+                else:
+                    yield held
 
-    async def _upsert(self, row: dict[str, object]) -> None:
+    async def _upsert(self, row: dict[str, Any]) -> None:
         with own_tables("Writing the outbox"):
-            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+            await self._table.upsert_entity(row, mode=UpdateMode.MERGE)
 
     async def _delete(self, partition: str, key: str) -> None:
         with own_tables("Removing a row of the outbox"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(partition, key)
+
+
+def decoded(row: TableEntity) -> ToCopy | str:
+    """Return what a row of table `outbox` says: what to copy, or else the key alone.
+
+    Raises what `rows.reading` translates.
+    """
+    if row["PartitionKey"] != _COPY:
+        return str(row["RowKey"])
+    if not isinstance(row["At"], datetime):
+        raise TypeError("not a time")
+    return ToCopy(row["RowKey"], row["At"], str(row.metadata["etag"]))

@@ -52,8 +52,13 @@ class Pruning:
         return removed
 
     async def finish(self, fingerprint: str) -> None:
-        """Remove what is left of records of this leak that are gone. Idempotent."""
+        """Remove what is left of records of this leak that are gone. Idempotent.
+
+        Where a row can't be read, it may be another record's: nothing is removed until a version can read it.
+        """
         stored = await self._rows.stored(fingerprint)
+        if stored.unreadable:
+            return
         through = max((pruned.through for pruned in stored.pruned), default="")
         keys = [line.key for line in stored.lines if line.key <= through]
         for start in range(0, len(keys), _AT_ONCE):

@@ -19,6 +19,7 @@ from azure.storage.queue.aio import QueueClient
 
 from shared.errors import MalformedEvent
 from shared.persistence.own_storage import own_queues
+from shared.persistence.rows import SCHEMA
 
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
@@ -38,12 +39,20 @@ class Message:
 
     `swept`: the sweep sent it, and will again. It is not put back when it fails, or each sweep would add one that is.
     `paths` were reported while the record was full of paths to try.
+
+    `schema` is as in rows (`rows.SCHEMA`). What is to be kept is in the record: an older version that sends a message
+    again drops fields that it does not know.
     """
 
     fingerprint: str
     attempt: int = 0
     swept: bool = False
     paths: tuple[str | None, ...] = ()
+    schema: int = SCHEMA
+
+
+class _Numbered(msgspec.Struct):
+    schema: int = SCHEMA
 
 
 def read(stored: bytes) -> Message:
@@ -55,11 +64,19 @@ def read(stored: bytes) -> Message:
 
 
 def decode[M](stored: bytes, kind: type[M]) -> M:
-    """Return the message of that kind in `stored`: JSON, or base64 of it. Raises MalformedEvent."""
+    """Return the message of that kind in `stored`: JSON, or base64 of it.
+
+    Raises MalformedEvent, also for a message of a newer format: it is kept, and people are notified.
+    """
     try:
-        return msgspec.json.decode(json_in(stored), type=kind)
+        text = json_in(stored)
+        is_newer = msgspec.json.decode(text, type=_Numbered).schema > SCHEMA
+        message = msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _foreign() from None
+    if is_newer:
+        raise MalformedEvent("A queue message is of a newer version of Sasquash: deploy that again.")
+    return message
 
 
 def _foreign() -> MalformedEvent:

@@ -1,15 +1,15 @@
 """Table `readiness`: the results of the daily checks and of the drills.
 
 Partition "account", a row for each account, "<subscription>~<name>": what the latest check found. Partition "drill",
-a row for each drill, by the time of its start. Partition "subscription": one row. It holds no credential.
+a row for each drill, by the time of its start. Partition "subscription": one row. It holds no credential. Partition
+"unreadable" is of `unreadable_rows`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
@@ -19,7 +19,10 @@ from azure.data.tables.aio import TableClient
 from shared.cloud.subscriptions import Subscription
 from shared.domain.readiness import Trouble
 from shared.domain.text import clean
+from shared.errors import UnreadableRow
 from shared.persistence.own_storage import own_tables
+from shared.persistence.rows import Row, SetAside, logged, new_row, reading
+from shared.persistence.unknown_fields import with_unknown
 
 _ACCOUNT, _DRILL, _SUBSCRIPTIONS = "account", "drill", "subscription"
 _MOST_OTHERS = 100
@@ -79,10 +82,14 @@ class DrillRun:
 
 
 class ReadinessTable:
-    """The only reader and writer of table `readiness`. All raise TransientFailure."""
+    """The only reader and writer of these rows of table `readiness`. All raise TransientFailure.
 
-    def __init__(self, table: TableClient) -> None:
+    A row that can't be read is set aside, and nothing is written in its place.
+    """
+
+    def __init__(self, table: TableClient, *, set_aside: SetAside = logged) -> None:
         self._table = table
+        self._set_aside = set_aside
 
     async def save_check(self, check: AccountCheck) -> None:
         """Write what a check found, in place of the one before."""
@@ -90,7 +97,7 @@ class ReadinessTable:
 
     async def checks(self) -> list[AccountCheck]:
         """Return the latest check of each account, by subscription and name."""
-        return [msgspec.json.decode(row["Record"], type=AccountCheck) async for row in self._rows(_ACCOUNT)]
+        return [check async for check in self._rows(_ACCOUNT, AccountCheck)]
 
     async def forget(self, check: AccountCheck) -> None:
         """Remove the check of an account that is gone. Idempotent."""
@@ -103,8 +110,8 @@ class ReadinessTable:
 
     async def others(self) -> OtherSubscriptions | None:
         """Return which subscriptions are not monitored; None before they were first listed."""
-        rows = [row async for row in self._rows(_SUBSCRIPTIONS)]
-        return msgspec.json.decode(rows[0]["Record"], type=OtherSubscriptions) if rows else None
+        rows = [others async for others in self._rows(_SUBSCRIPTIONS, OtherSubscriptions)]
+        return rows[0] if rows else None
 
     async def save_drill(self, run: DrillRun) -> None:
         """Write a drill as it stands."""
@@ -112,17 +119,44 @@ class ReadinessTable:
 
     async def drills(self) -> list[DrillRun]:
         """Return every drill, oldest first."""
-        return [msgspec.json.decode(row["Record"], type=DrillRun) async for row in self._rows(_DRILL)]
+        return [run async for run in self._rows(_DRILL, DrillRun)]
 
     async def _save(self, partition: str, key: str, record: AccountCheck | DrillRun | OtherSubscriptions) -> None:
-        row = {"PartitionKey": partition, "RowKey": key, "Record": msgspec.json.encode(record).decode()}
+        text = msgspec.json.encode(record)
         with own_tables(f"Writing a row of table readiness ({partition})"):
-            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+            try:
+                before = await self._table.get_entity(partition, key)
+            except ResourceNotFoundError:
+                merged = text.decode()
+            else:
+                try:
+                    with reading(self._table.table_name, before):
+                        merged = with_unknown(text, read=before["Record"], kind=type(record))
+                except UnreadableRow as error:
+                    await self._set_aside(error)
+                    return
+            await self._table.upsert_entity(new_row(partition, key, Record=merged), mode=UpdateMode.MERGE)
 
-    async def _rows(self, partition: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def _rows[R](self, partition: str, kind: type[R]) -> AsyncIterator[R]:
         with own_tables(f"Reading table readiness ({partition})"):
             async for row in self._table.query_entities("PartitionKey eq @p", parameters={"p": partition}):
-                yield row
+                try:
+                    with reading(self._table.table_name, row):
+                        record = msgspec.json.decode(row["Record"], type=kind)
+                except UnreadableRow as error:
+                    await self._set_aside(error)
+                else:
+                    yield record
+
+
+def decoded(row: Row) -> AccountCheck | DrillRun | OtherSubscriptions:
+    """Return what one of these rows holds. Raises what `rows.reading` translates."""
+    kinds: dict[str, type[AccountCheck | DrillRun | OtherSubscriptions]] = {
+        _ACCOUNT: AccountCheck,
+        _DRILL: DrillRun,
+        _SUBSCRIPTIONS: OtherSubscriptions,
+    }
+    return msgspec.json.decode(row["Record"], type=kinds[row["PartitionKey"]])
 
 
 def _key(subscription: str, account: str) -> str:

@@ -9,7 +9,7 @@ the change that it records (REST: "Performing entity group transactions"). The i
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,20 +19,22 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.domain import history_evidence
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry, chained
 from shared.domain.revocation import Change, Revocation
+from shared.domain.stand_in import stand_in
 from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.text import LONGEST, Foreign, clean
-from shared.errors import Conflict, SasquashError
+from shared.errors import Conflict, SasquashError, UnreadableRow
 from shared.persistence import history_rows, page_tokens
 from shared.persistence.outbox import Outbox
 from shared.persistence.own_storage import own_tables
-from shared.persistence.revocation_entity import from_entity, partition_of, to_entity
+from shared.persistence.revocation_entity import finding_in, from_entity, partition_of, to_entity
+from shared.persistence.rows import SetAside, logged, reading
 from shared.persistence.state_index import IndexRow, StateIndex
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,27 @@ _CHANGE_ATTEMPTS = 20
 _ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one of a claim that never stood
 
 type _Write = tuple[str, dict[str, object], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Records of one page, the ids of those that can't be read, and where to go on."""
+
+    records: tuple[Revocation, ...]
+    unreadable: tuple[str, ...]
+    place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """What can be told of a record that can't be read.
+
+    `state` and `reason` are as in its columns: perhaps none of those that this version knows.
+    """
+
+    finding: Finding | None
+    state: str
+    reason: str
 
 
 class Ledger:
@@ -56,16 +79,21 @@ class Ledger:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         outbox: Outbox | None = None,
+        set_aside: SetAside = logged,
     ) -> None:
         """`outbox` notes which lines are to be copied; None where no copy is set up."""
         self._table = table
         self._index = index
         self._outbox = outbox
+        self._set_aside = set_aside
         self._clock = clock
         self._new_id = new_id
 
     async def claim(self, finding: Finding) -> tuple[Revocation, bool]:
-        """Write a new record for `finding`; return it, and whether it is new (else: the record that was there)."""
+        """Write a new record for `finding`; return it, and whether it is new (else: the record that was there).
+
+        Raises UnreadableRow where that can't be read: `claim_readable` writes one that stands in for it.
+        """
         fresh = Revocation.of(finding, now=self._clock())
         try:
             who = str(finding.reported_by or SASQUASH)
@@ -80,14 +108,44 @@ class Ledger:
                 await self._index.forget(fresh.fingerprint, fresh.changes[-1])
             return known, False
 
+    async def claim_readable(self, finding: Finding) -> tuple[Revocation, bool]:
+        """Write a new record for `finding` as `claim` does, or for its stand-in where its own can't be read."""
+        try:
+            return await self.claim(finding)
+        except UnreadableRow:
+            return await self.claim(stand_in(finding))
+
     async def read(self, fingerprint: str) -> Revocation | None:
-        """Return the record, or None."""
+        """Return the record, or None. Raises UnreadableRow, once it is set aside."""
+        entity = await self._entity(fingerprint)
+        if entity is None:
+            return None
+        try:
+            with reading(self._table.table_name, entity):
+                return from_entity(entity)
+        except UnreadableRow as row:
+            await self._set_aside(row)
+            raise
+
+    async def readable(self, fingerprint: str) -> Revocation | None:
+        """Return the record; None also where it can't be read: it is set aside, and holds up nothing else."""
+        try:
+            return await self.read(fingerprint)
+        except UnreadableRow:
+            return None
+
+    async def left_of(self, fingerprint: str) -> Remnant:
+        """Return what can be told of a record that can't be read."""
+        columns: Mapping[str, Any] = await self._entity(fingerprint) or {}
+        finding = finding_in(columns, fingerprint=fingerprint)
+        return Remnant(finding, state=str(columns.get("State", "")), reason=str(columns.get("Reason", "")))
+
+    async def _entity(self, fingerprint: str) -> TableEntity | None:
         with own_tables(f"Reading record {fingerprint[:12]}"):
             try:
-                entity = await self._table.get_entity(partition_of(fingerprint), fingerprint)
+                return await self._table.get_entity(partition_of(fingerprint), fingerprint)
             except ResourceNotFoundError:
                 return None
-        return from_entity(entity)
 
     async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
         """Write a changed record with its line of history, none where `what` is empty.
@@ -126,12 +184,10 @@ class Ledger:
         raise Conflict(f"Record {fingerprint[:12]} kept changing while it was being saved. Try again later.")
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
-        """Return the record's history, oldest first."""
-        return await history_rows.read(self._table, fingerprint)
+        """Return the record's history, oldest first, without lines that can't be read."""
+        return await history_rows.read(self._table, fingerprint, set_aside=self._set_aside)
 
-    async def page(
-        self, *, state: State | None, account: str | None, limit: int, after: str | None
-    ) -> tuple[tuple[Revocation, ...], str | None]:
+    async def page(self, *, state: State | None, account: str | None, limit: int, after: str | None) -> Listed:
         """Return at most `limit` records in `state` and of `account` (None: any), newest first, and where to go on.
 
         The newest is the one that reached its state last. A page may hold fewer records than there are, even none:
@@ -141,15 +197,18 @@ class Ledger:
         states = tuple(State) if state is None else (state,)
         key = None if after is None else page_tokens.read(after, of=state)
         rows, last = await self._index.newest(states, account=account, limit=limit, after=key)
-        records = await asyncio.gather(*(self._of_row(row) for row in rows))
-        place = None if last is None else page_tokens.written(last, of=state)
-        return tuple(record for record in records if record is not None), place
+        found = await asyncio.gather(*(self._of_row(row) for row in rows))
+        return Listed(
+            tuple(one for one in found if isinstance(one, Revocation)),
+            tuple(one.key for one in found if isinstance(one, UnreadableRow)),
+            None if last is None else page_tokens.written(last, of=state),
+        )
 
     async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:
-        """Yield every record in a state; for some reasons only, where there are any."""
+        """Yield every record in a state that can be read; for some reasons only, where there are any."""
         async for row in self._index.in_state(state, reasons=reasons):
             record = await self._of_row(row)
-            if record is not None:
+            if isinstance(record, Revocation):
                 yield record
 
     async def ended_for(self, *reasons: Reason) -> AsyncIterator[Revocation]:
@@ -158,12 +217,15 @@ class Ledger:
             async for record in self.in_state(state, reasons=[r for r in reasons if STATE_OF[r] is state]):
                 yield record
 
-    async def _of_row(self, row: IndexRow) -> Revocation | None:
+    async def _of_row(self, row: IndexRow) -> Revocation | UnreadableRow | None:
         """Return the record that a row of the index stands for; None where the row is outdated.
 
-        Such a row is corrected.
+        Such a row is corrected. The row of a record that can't be read stays as it is.
         """
-        record = await self.read(row.fingerprint)
+        try:
+            record = await self.read(row.fingerprint)
+        except UnreadableRow as unread:
+            return unread
         if record is not None and row.is_current(record):
             return record
         if record is not None:
@@ -183,7 +245,7 @@ class Ledger:
             {}
             if operation == "create"
             else {
-                "mode": UpdateMode.REPLACE,
+                "mode": UpdateMode.MERGE,  # with the columns of a newer version
                 "etag": revocation.etag,
                 "match_condition": MatchConditions.IfNotModified,
             }

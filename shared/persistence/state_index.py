@@ -5,7 +5,8 @@ Partition "open", row = fingerprint: a record that the sweep checks when `DueAt`
 
 No transaction reaches over partitions, so the rows may say less, or more, than the records. A record is never missing
 for good all the same: the row of its new state is written at the same time as the record, the row of the old one is
-removed only when both stand, and each reader of a row reads the record too, and corrects the row.
+removed only when both stand, and each reader of a row reads the record too, and corrects the row. A row that can't be
+read is set aside (`rows`).
 """
 
 import asyncio
@@ -18,12 +19,14 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
+from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
+from shared.errors import UnreadableRow
 from shared.persistence.own_storage import own_tables
+from shared.persistence.rows import SetAside, logged, new_row, reading
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)
@@ -32,6 +35,7 @@ _FIRST_DAY = timedelta(hours=24) // SWEEP_AFTER  # sweeps
 
 _END_OF_TIME = datetime(2200, 1, 1, tzinfo=UTC)
 _ROW = re.compile(r"[0-9]{20}~[0-9a-f]{64}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _OPEN = "open"
 _STAYS_OPEN = frozenset({State.RECEIVED, State.CONTAINED})
 
@@ -69,9 +73,10 @@ class OpenRow:
 class StateIndex:
     """The only writer and reader of table `states`."""
 
-    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime], set_aside: SetAside = logged) -> None:
         self._table = table
         self._clock = clock
+        self._set_aside = set_aside
 
     async def note(self, revocation: Revocation) -> None:
         """Write that the record has reached its state, and that there is work to do. Idempotent."""
@@ -85,19 +90,19 @@ class StateIndex:
     async def note_state(self, revocation: Revocation) -> None:
         """Write that the record has reached its state. Idempotent."""
         await self._upsert(
-            {
-                "PartitionKey": revocation.state.value,
-                "RowKey": _key(revocation.fingerprint, revocation.changes[-1]),
-                "Account": revocation.account_name or "",
-                "Reason": revocation.reason.value if revocation.reason else "",
-            }
+            new_row(
+                revocation.state.value,
+                _key(revocation.fingerprint, revocation.changes[-1]),
+                Account=revocation.account_name or "",
+                Reason=revocation.reason.value if revocation.reason else "",
+            )
         )
 
     async def _open(self, revocation: Revocation) -> None:
         due_at = self._clock() + SWEEP_AFTER
         if revocation.deadline is not None and revocation.state is State.AWAITING_APPROVAL:
             due_at = min(due_at, revocation.deadline)
-        await self._upsert({"PartitionKey": _OPEN, "RowKey": revocation.fingerprint, "DueAt": due_at, "Sweeps": 0})
+        await self._upsert(new_row(_OPEN, revocation.fingerprint, DueAt=due_at, Sweeps=0))
 
     async def forget(self, fingerprint: str, change: Change) -> None:
         """Remove the row of a state that the record has left. Idempotent."""
@@ -123,8 +128,9 @@ class StateIndex:
         query += "" if after is None else " and RowKey gt @after"
         query += "" if account is None else " and Account eq @account"
         rows: list[IndexRow] = []
-        async for row in self._query(query, values, per_page=limit):
-            rows.append(IndexRow(state, row["RowKey"]))
+        async for row in self._readable(query, values, per_page=limit):
+            if isinstance(row, IndexRow):
+                rows.append(row)
             if len(rows) == limit:
                 break
         return rows
@@ -134,15 +140,17 @@ class StateIndex:
         names = {f"reason{number}": reason.value for number, reason in enumerate(reasons)}
         any_of = " or ".join(f"Reason eq @{name}" for name in names)
         query = "PartitionKey eq @state" + (f" and ( {any_of} )" if names else "")  # the SDK finds "@name" by spaces
-        async for row in self._query(query, {"state": state.value, **names}):
-            yield IndexRow(state, row["RowKey"])
+        async for row in self._readable(query, {"state": state.value, **names}):
+            if isinstance(row, IndexRow):
+                yield row
 
     async def in_state_before(self, state: State, before: datetime) -> AsyncIterator[IndexRow]:
         """Yield the rows of records that reached a state before that time, the latest first."""
         first = f"{(_END_OF_TIME - before) // timedelta(microseconds=1):020}"
         query = "PartitionKey eq @state and RowKey gt @first"
-        async for row in self._query(query, {"state": state.value, "first": first}):
-            yield IndexRow(state, row["RowKey"])
+        async for row in self._readable(query, {"state": state.value, "first": first}):
+            if isinstance(row, IndexRow):
+                yield row
 
     async def is_open(self, fingerprint: str) -> bool:
         """Whether the sweep still checks a record."""
@@ -156,8 +164,9 @@ class StateIndex:
     async def due(self) -> AsyncIterator[OpenRow]:
         """Yield the records that the sweep checks now."""
         query = "PartitionKey eq @open and DueAt le @now"
-        async for row in self._query(query, {"open": _OPEN, "now": self._clock()}):
-            yield OpenRow(row["RowKey"], row["DueAt"], row["Sweeps"], str(row.metadata["etag"]))
+        async for row in self._readable(query, {"open": _OPEN, "now": self._clock()}):
+            if isinstance(row, OpenRow):
+                yield row
 
     async def check_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
         """Have the sweep check again: in 20 minutes for a day, every six hours from then on, and at the deadline.
@@ -170,17 +179,12 @@ class StateIndex:
 
     async def check_at(self, row: OpenRow, due_at: datetime) -> None:
         """Have the sweep check at this time. A row that was written meanwhile says already when."""
-        entity = {
-            "PartitionKey": _OPEN,
-            "RowKey": row.fingerprint,
-            "DueAt": due_at,
-            "Sweeps": row.sweeps + 1,
-        }
+        entity = new_row(_OPEN, row.fingerprint, DueAt=due_at, Sweeps=row.sweeps + 1)
         with (
             own_tables("Writing when to check a record again"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
-            await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **_unless_changed(row))
+            await self._table.update_entity(entity, mode=UpdateMode.MERGE, **_unless_changed(row))
 
     async def close(self, row: OpenRow) -> None:
         """Note that nothing is outstanding, unless the record has moved on meanwhile."""
@@ -190,14 +194,36 @@ class StateIndex:
         ):
             await self._table.delete_entity(_OPEN, row.fingerprint, **_unless_changed(row))
 
-    async def _query(self, query: str, values: dict[str, Any], *, per_page: int | None = None) -> AsyncIterator[Any]:
+    async def _readable(
+        self, query: str, values: dict[str, Any], *, per_page: int | None = None
+    ) -> AsyncIterator[IndexRow | OpenRow]:
+        """Yield the rows of a query that can be read. The others are set aside."""
         with own_tables("Reading the index of the records"):
             async for row in self._table.query_entities(query, parameters=values, results_per_page=per_page):
-                yield row
+                try:
+                    with reading(self._table.table_name, row):
+                        held = decoded(row)
+                except UnreadableRow as error:
+                    await self._set_aside(error)
+                else:
+                    yield held
 
-    async def _upsert(self, row: dict[str, object]) -> None:
+    async def _upsert(self, row: dict[str, Any]) -> None:
         with own_tables("Writing the index of the records"):
-            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+            await self._table.upsert_entity(row, mode=UpdateMode.MERGE)
+
+
+def decoded(row: TableEntity) -> IndexRow | OpenRow:
+    """Return what a row of table `states` says. Raises what `rows.reading` translates."""
+    partition, key = str(row["PartitionKey"]), str(row["RowKey"])
+    if partition != _OPEN:
+        if not is_key(key):
+            raise ValueError("not a key of the index")
+        return IndexRow(State(partition), key)
+    due_at, sweeps = row["DueAt"], row["Sweeps"]
+    if _FINGERPRINT.fullmatch(key) is None or not isinstance(due_at, datetime) or not isinstance(sweeps, int):
+        raise ValueError("not a row of the sweep")
+    return OpenRow(key, due_at, sweeps, str(row.metadata["etag"]))
 
 
 def is_key(text: str | None) -> bool:

@@ -8,6 +8,7 @@ from local.network.faults import Effect
 from local.tenant.model import new_storage_key
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.errors import AccountBusy, StorageRefused, TransientFailure
+from shared.persistence.account_rows import Rotation
 from shared.persistence.accounts import (
     _MOST_ATTRIBUTED,
     COOLDOWN,
@@ -15,7 +16,6 @@ from shared.persistence.accounts import (
     WORK_TIME,
     AccountTable,
     Attributed,
-    Rotation,
 )
 from shared.sas import Service
 from tests.support.driver import Driver, found

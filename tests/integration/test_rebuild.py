@@ -79,8 +79,8 @@ async def test_records_are_read_as_before_with_their_history(driver: Driver, app
     assert replace(after, etag="", leases=()) == replace(before, etag="", leases=())
     assert await driver.history(leak.fingerprint) == lines
     assert rendering.whole(after, now=driver.clock()) == rendering.whole(before, now=driver.clock())
-    listed, _ = await app.fast_path.store.revocations.page(state=State.CLOSED, account=None, limit=10, after=None)
-    assert [record.fingerprint for record in listed] == [leak.fingerprint]
+    listed = await app.fast_path.store.revocations.page(state=State.CLOSED, account=None, limit=10, after=None)
+    assert [record.fingerprint for record in listed.records] == [leak.fingerprint]
 
 
 async def test_rebuilt_history_is_intact_and_goes_on(driver: Driver, app: App) -> None:

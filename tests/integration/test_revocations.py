@@ -13,7 +13,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.errors import Conflict, InvalidRequest, TransientFailure
-from shared.persistence.revocations import Ledger
+from shared.persistence.revocations import Ledger, Listed
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas
 
@@ -199,14 +199,14 @@ async def many(ledger: Ledger, account: str, count: int) -> list[str]:
 
 async def test_page_holds_the_records_of_an_account_and_none_of_their_history(ledger: Ledger, account: str) -> None:
     fingerprints = await many(ledger, account, 3)
-    records, place = await ledger.page(state=None, account=account, limit=100, after=None)
-    assert ({record.fingerprint for record in records}, place) == (set(fingerprints), None)
+    page = await ledger.page(state=None, account=account, limit=100, after=None)
+    assert ({record.fingerprint for record in page.records}, page.place) == (set(fingerprints), None)
 
 
 async def test_record_that_reached_its_state_last_comes_first(ledger: Ledger, account: str) -> None:
     fingerprints = await many(ledger, account, 4)
     await ledger.change(fingerprints[1], ended, what="")
-    records, _ = await ledger.page(state=None, account=account, limit=100, after=None)
+    records = (await ledger.page(state=None, account=account, limit=100, after=None)).records
     expected = [fingerprints[n] for n in (1, 3, 2, 0)]
     assert [record.fingerprint for record in records] == expected
 
@@ -216,10 +216,10 @@ async def test_pages_hold_each_record_once(ledger: Ledger, account: str) -> None
     listed: list[str] = []
     place, pages = None, 0
     while pages == 0 or place is not None:
-        records, place = await ledger.page(state=None, account=account, limit=2, after=place)
-        listed += [record.fingerprint for record in records]
-        pages += 1
-        assert len(records) <= 2
+        page = await ledger.page(state=None, account=account, limit=2, after=place)
+        place, pages = page.place, pages + 1
+        listed += [record.fingerprint for record in page.records]
+        assert len(page.records) <= 2
     assert sorted(listed) == sorted(fingerprints)
     assert pages >= 3
 
@@ -227,10 +227,11 @@ async def test_pages_hold_each_record_once(ledger: Ledger, account: str) -> None
 async def test_page_of_everything_holds_records_alone(ledger: Ledger, account: str) -> None:
     fingerprints = await many(ledger, account, 2)
     listed: list[str] = []
-    place = ""
+    place: str | None = ""
     while place is not None:
-        records, place = await ledger.page(state=None, account=None, limit=100, after=place or None)
-        listed += [record.fingerprint for record in records]
+        page = await ledger.page(state=None, account=None, limit=100, after=place or None)
+        listed += [record.fingerprint for record in page.records]
+        place = page.place
     assert set(fingerprints) <= set(listed)
     assert len(listed) == len(set(listed))
 
@@ -238,10 +239,10 @@ async def test_page_of_everything_holds_records_alone(ledger: Ledger, account: s
 async def test_page_of_a_state_holds_no_other(ledger: Ledger, account: str) -> None:
     fingerprints = await many(ledger, account, 3)
     await ledger.change(fingerprints[1], ended, what="Ended.")
-    records, _ = await ledger.page(state=State.UNRESOLVED, account=account, limit=100, after=None)
+    records = (await ledger.page(state=State.UNRESOLVED, account=account, limit=100, after=None)).records
     assert [record.fingerprint for record in records] == [fingerprints[1]]
-    of_all, _ = await ledger.page(state=State.UNRESOLVED, account=None, limit=100, after=None)
-    assert {record.state for record in of_all} == {State.UNRESOLVED}
+    of_all = await ledger.page(state=State.UNRESOLVED, account=None, limit=100, after=None)
+    assert {record.state for record in of_all.records} == {State.UNRESOLVED}
 
 
 async def test_record_is_listed_by_the_account_that_its_order_names(
@@ -249,13 +250,14 @@ async def test_record_is_listed_by_the_account_that_its_order_names(
 ) -> None:
     wanted = Order(account, ActionKind.ACCOUNT_KEY, "key1")
     await ledger.claim(replace(finding, credential=None, order=wanted))
-    [record], _ = await ledger.page(state=None, account=account, limit=10, after=None)
+    [record] = (await ledger.page(state=None, account=account, limit=10, after=None)).records
     assert record.fingerprint == finding.fingerprint
 
 
 async def test_quote_in_an_account_s_name_is_only_text(ledger: Ledger, finding: Finding) -> None:
     await ledger.claim(finding)
-    assert await ledger.page(state=None, account="x' or State gt '", limit=10, after=None) == ((), None)
+    page = await ledger.page(state=None, account="x' or State gt '", limit=10, after=None)
+    assert page == Listed((), (), None)
 
 
 async def test_place_that_no_page_named_is_refused(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ import pytest
 from local.tenant.model import Account
 from shared.domain.finding import Finding
 from shared.domain.states import State
-from shared.persistence.accounts import waiting_partition
+from shared.persistence.account_rows import waiting_partition
 from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas

@@ -24,6 +24,7 @@ from shared.cloud.subscriptions import Subscription
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, OtherSubscriptions
+from shared.persistence.unreadable_rows import Unread
 from tests.support import samples
 from tests.support.api_requests import MemoryChecks, MemoryRevocations
 from tests.support.entra import access_tokens
@@ -66,6 +67,9 @@ class Readings:
         said = "Verified revoked. No open items."
         return [DrillRun(NOW, "sasquashdrill", "ab" * 32, DrillOutcome.PASSED, said, 2.4, 3.1)]
 
+    async def all(self) -> list[Unread]:
+        return [Unread("revocations", "ab", "ab" * 32, NOW, is_newer=True)]
+
 
 class App:
     """The part of the app that HTTP calls need, with the sample settings and a fixed clock."""
@@ -75,7 +79,7 @@ class App:
             revocation_api=Responder(revocations, access_tokens(), MemoryChecks(), clock=lambda: NOW),  # type: ignore[arg-type]
             intake=Place().intake(),
             console=ConsoleFiles(samples.settings()),
-            readiness_api=ReadinessApi(Readings(), access_tokens()),  # type: ignore[arg-type]
+            readiness_api=ReadinessApi(Readings(), access_tokens(), Readings()),  # type: ignore[arg-type]
             health=HealthCheck(ledger or Ledger(), unreachable="ledger unreachable", clock=lambda: NOW),
         )
 

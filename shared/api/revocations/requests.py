@@ -113,10 +113,11 @@ class ReadQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records; `next` is None on the last page."""
+    """Some records; `next` is None on the last page. `unreadable` are ids of records that can't be read."""
 
     revocations: tuple[Revocation, ...]
     next: str | None
+    unreadable: tuple[str, ...] = ()
 
 
 def read_submission(body: Mapping[str, Any]) -> ReportRequest | OrderRequest:

@@ -451,3 +451,10 @@ class Page(Struct, frozen=True):
 
     revocations: tuple[Summary, ...]
     next: Annotated[str | None, Meta(description="Where the next page begins; null on the last one.")]
+    unreadable: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...],
+        Meta(
+            description="The ids of this page's records that this version of Sasquash can't read. They are kept as "
+            "they are; docs/operations.md, 'Rolling back', says what to do."
+        ),
+    ] = ()

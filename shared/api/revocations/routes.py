@@ -68,7 +68,7 @@ class Responder:
         page = await self.revocations.page(requests.read_page_query(request.url))
         now = self.clock()
         summaries = tuple(rendering.summary(record, now=now) for record in page.revocations)
-        return as_json(Page(revocations=summaries, next=page.next))
+        return as_json(Page(revocations=summaries, next=page.next, unreadable=page.unreadable))
 
     @requires(_ANYONE)
     async def read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:

@@ -183,7 +183,7 @@ class RevocationService:
         if predecessor is None:
             return
         records = await asyncio.gather(
-            *(self.store.revocations.read(fingerprint) for fingerprint in predecessor.suspects)
+            *(self.store.revocations.readable(fingerprint) for fingerprint in predecessor.suspects)
         )
         undecided = [record for record in records if record is not None and record.state is State.RECEIVED]
         if not undecided:
@@ -272,10 +272,10 @@ class RevocationService:
 
     async def page(self, query: PageQuery) -> Page:
         """Return some records, in the order of `Ledger.page`. Raises InvalidRequest."""
-        records, next_page = await self.store.revocations.page(
+        listed = await self.store.revocations.page(
             state=query.state, account=query.account, limit=query.limit, after=query.after
         )
-        return Page(records, next_page)
+        return Page(listed.records, listed.place, listed.unreadable)
 
     async def _read(self, fingerprint: str) -> Revocation:
         record = await self.store.revocations.read(fingerprint) if _FINGERPRINT.fullmatch(fingerprint) else None

@@ -13,8 +13,9 @@ from shared.domain import finding as findings
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
+from shared.domain.stand_in import fingerprint_of
 from shared.domain.states import Reason
-from shared.errors import Conflict, InvalidRequest, NoSuchRecord, TransientFailure
+from shared.errors import Conflict, InvalidRequest, NoSuchRecord, TransientFailure, UnreadableRow
 from shared.persistence.revocations import SASQUASH
 from shared.persistence.store import Store
 
@@ -94,16 +95,14 @@ class Submissions:
     async def _noted(self, placed: Placed, caller: Caller) -> Revocation:
         """Return the record, with the result of the search for its account and a repeated report in its history."""
         finding = placed.reported.finding
-        record = await self.store.revocations.read(finding.fingerprint)
-        if record is None:
-            raise NoSuchRecord(f"Record {finding.fingerprint[:12]} was deleted. Report it again.")
+        record = await self._record_of(finding)
         again = not record.finding.is_same_report(finding)
         what = _history_line(finding, placed.note, again_by=caller if again else None)
         if not what:
             return record
         try:
             noted = await self.store.revocations.change(
-                finding.fingerprint,
+                record.fingerprint,
                 lambda current: _with_note(current, placed.note),
                 what=what,
                 who=str(caller) if again else SASQUASH,
@@ -113,6 +112,16 @@ class Submissions:
             _log.warning("Not added to the history: %s (%s)", what, error)
             return record
         return noted or record
+
+    async def _record_of(self, finding: Finding) -> Revocation:
+        """Return the record of a leak that was taken in, or the one that stands in for it. Raises NoSuchRecord."""
+        try:
+            record = await self.store.revocations.read(finding.fingerprint)
+        except UnreadableRow:
+            record = await self.store.revocations.read(fingerprint_of(finding.fingerprint))
+        if record is None:
+            raise NoSuchRecord(f"Record {finding.fingerprint[:12]} was deleted. Report it again.")
+        return record
 
 
 async def _each(found: Iterable[Placed], do: Callable[[Placed], Awaitable[Revocation]]) -> tuple[Revocation, ...]:

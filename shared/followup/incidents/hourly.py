@@ -123,8 +123,11 @@ class HourlyIncidents:
         return replace(held, item_id=item_id, sink=incidents.name, shown=shown)
 
     async def _briefing(self, group: str, members: "_Members", *, kind: SummaryLine) -> Briefing | None:
-        worst = await self.store.revocations.read((members.worst or [kind])[0].fingerprint)
-        if worst is None:
+        for line in members.worst or [kind]:  # the worst whose record can be read
+            worst = await self.store.revocations.readable(line.fingerprint)
+            if worst is not None:
+                break
+        else:
             return None
         return brief_group(
             group,

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -20,7 +20,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.graph import Graph
@@ -28,12 +28,15 @@ from shared.domain.message import Message
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.summary_line import SummaryLine, line_key
+from shared.errors import UnreadableRow
 from shared.followup.briefing.build import brief
 from shared.followup.briefing.model import Briefing
 from shared.followup.mail.compose import compose
 from shared.followup.mail.summary import compose_summary
 from shared.followup.mail.tally import Tally
+from shared.persistence.hourly_groups import line_in
 from shared.persistence.own_storage import own_tables
+from shared.persistence.rows import SetAside, logged, new_row, reading
 from shared.persistence.store import Store
 from shared.settings import Settings
 
@@ -60,11 +63,12 @@ class SummaryMail:
     warm_up: Callable[[], None]
     settings: Settings
     store: Store
+    set_aside: SetAside = logged
 
     async def add(self, revocation: Revocation) -> None:
         """Add the record's state to the next summary mail. Idempotent. Raises TransientFailure."""
         line = SummaryLine.of(revocation)
-        await self._upsert(line.key, {"PartitionKey": _LINE, "Line": msgspec.json.encode(line).decode()})
+        await self._upsert(new_row(_LINE, line.key, Line=msgspec.json.encode(line).decode()))
 
     async def remove(self, revocation: Revocation) -> None:
         """Take a record that has left the state of its shared incident out of the next mail. Idempotent."""
@@ -91,7 +95,7 @@ class SummaryMail:
             message = self._message(tally, worst)
             await self.graph().send_mail(self.settings.mail_sender, message, finding_id=_HEADER)
             for kind in tally.kinds:
-                await self._upsert(kind, {"PartitionKey": _MAILED, "At": self.store.clock()})
+                await self._upsert(new_row(_MAILED, kind, At=self.store.clock()))
             await self._remove(keys)
         finally:
             await self._unlock()
@@ -116,8 +120,8 @@ class SummaryMail:
         tally, keys = Tally(), []
         with own_tables("Reading the summary mail"):
             async for row in self.table.query_entities(_OF_PARTITION, parameters={"p": _LINE}):
-                line = msgspec.json.decode(row["Line"], type=SummaryLine)
-                if line.kind not in lately:
+                line = await self._line(row)
+                if line is not None and line.kind not in lately:
                     tally.add(line)
                     keys.append(line.key)
                 if len(keys) == _MOST:
@@ -129,22 +133,32 @@ class SummaryMail:
         since = self.store.clock() - _EVERY
         with own_tables("Reading when the summary mail was sent"):
             rows = self.table.query_entities(_OF_PARTITION, parameters={"p": _MAILED})
-            return {row["RowKey"] async for row in rows if row["At"] > since}
+            # Where the time can't be read, it is mailed: it says so of one kind alone.
+            return {row["RowKey"] async for row in rows if isinstance(at := row.get("At"), datetime) and at > since}
+
+    async def _line(self, row: TableEntity) -> SummaryLine | None:
+        """Return the line in a row; None where it can't be read: it is set aside."""
+        try:
+            with reading(self.table.table_name, row):
+                return line_in(row)
+        except UnreadableRow as error:
+            await self.set_aside(error)
+            return None
 
     async def _in_full(self, line: SummaryLine) -> Briefing | None:
         """Return the briefing of a line's record, None where it is in another state by now."""
-        record = await self.store.revocations.read(line.fingerprint)
+        record = await self.store.revocations.readable(line.fingerprint)
         if record is None or (record.state, record.reason) != (line.state, line.reason):
             return None
         return brief(record, now=self.store.clock())
 
-    async def _upsert(self, key: str, columns: dict[str, object]) -> None:
+    async def _upsert(self, row: dict[str, Any]) -> None:
         with own_tables("Writing the summary mail"):
-            await self.table.upsert_entity({"RowKey": key, **columns}, mode=UpdateMode.REPLACE)
+            await self.table.upsert_entity(row, mode=UpdateMode.MERGE)
 
     async def _locked(self) -> bool:
         now = self.store.clock()
-        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
+        lock = new_row(_LOCK, _LOCK, Until=now + _SENDING)
         with (
             own_tables("Locking the summary mail"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
@@ -153,12 +167,12 @@ class SummaryMail:
                 await self.table.create_entity(lock)
                 return True
             held = await self.table.get_entity(_LOCK, _LOCK)
-            if held["Until"] <= now:
+            if _until(held, now=now) <= now:
                 unchanged: dict[str, Any] = {
                     "etag": held.metadata["etag"],
                     "match_condition": MatchConditions.IfNotModified,
                 }
-                await self.table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
+                await self.table.update_entity(lock, mode=UpdateMode.MERGE, **unchanged)
                 return True
         return False
 
@@ -179,3 +193,9 @@ class SummaryMail:
     async def _unlock(self) -> None:
         with own_tables("Unlocking the summary mail"):
             await self.table.delete_entity(_LOCK, _LOCK)
+
+
+def _until(lock: TableEntity, *, now: datetime) -> datetime:
+    """Return until when an instance sends. One whose row can't be read began when it wrote that."""
+    until = lock.get("Until")
+    return until if isinstance(until, datetime) else (lock.metadata["timestamp"] or now) + _SENDING

@@ -11,7 +11,7 @@ from shared.containment.account_reader import behind_our_rotation, behind_the_ac
 from shared.domain.account import AccountKey
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
-from shared.persistence.accounts import Rotation
+from shared.persistence.account_rows import Rotation
 from shared.persistence.queues import Message
 from tests.support import samples
 from tests.support.containment import rotated

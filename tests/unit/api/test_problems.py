@@ -20,7 +20,7 @@ def every_error(kind: type[SasquashError] = SasquashError) -> Iterator[type[Sasq
 
 def made(kind: type[SasquashError]) -> SasquashError:
     if issubclass(kind, errors.UnreadableRow):
-        return kind(table="revocations", partition="ab", key="ab" * 32, is_newer=True)
+        return kind("It went wrong.", table="revocations", partition="ab", key="ab" * 32, is_newer=True)
     return (
         kind("It went wrong.", retry_after=2.2)
         if issubclass(kind, AccountBusy | errors.QuotaExceeded)
@@ -64,15 +64,14 @@ def test_an_error_has_its_status(kind: type[SasquashError], status: int) -> None
 
 @pytest.mark.parametrize("kind", tuple(every_error()))
 def test_every_error_becomes_problem_details(kind: type[SasquashError]) -> None:
-    error = made(kind)
-    answer = problems.answer(error)
+    answer = problems.answer(made(kind))
 
     problem = json.loads(answer.get_body())
     assert answer.mimetype == "application/problem+json"
     assert problem["type"] == f"urn:sasquash:problem:{kind.code}"
     assert problem["code"] == kind.code
     assert problem["status"] == answer.status_code
-    assert problem["detail"] == str(error)
+    assert problem["detail"] == "It went wrong."
     assert problem["title"]
 
 

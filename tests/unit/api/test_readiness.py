@@ -22,7 +22,7 @@ def request(*roles: str) -> func.HttpRequest:
 
 
 async def answered(readings: Readings, *roles: str) -> func.HttpResponse:
-    api = ReadinessApi(readings, access_tokens())  # type: ignore[arg-type]
+    api = ReadinessApi(readings, access_tokens(), readings)  # type: ignore[arg-type]
     return await api.read(request(*roles))
 
 
