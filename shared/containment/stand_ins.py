@@ -48,7 +48,7 @@ class StandIns:
     async def of_record(self, fingerprint: str) -> Finding | None:
         """Return the finding of a record that still waits for containment; None if it does not, or another one does.
 
-        Of a record of which not even that can be told, people know by the readiness.
+        A record that does not even say that is in the readiness, where people see it.
         """
         remnant = await self.store.revocations.left_of(fingerprint)
         finding = remnant.finding

@@ -58,7 +58,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Remnant:
-    """What can be told of a record that can't be read.
+    """What is known of a record that can't be read.
 
     `state` and `reason` are as in its columns: perhaps none of those that this version knows.
     """
@@ -135,7 +135,7 @@ class Ledger:
             return None
 
     async def left_of(self, fingerprint: str) -> Remnant:
-        """Return what can be told of a record that can't be read."""
+        """Return what is known of a record that can't be read."""
         columns: Mapping[str, Any] = await self._entity(fingerprint) or {}
         finding = finding_in(columns, fingerprint=fingerprint)
         return Remnant(finding, state=str(columns.get("State", "")), reason=str(columns.get("Reason", "")))

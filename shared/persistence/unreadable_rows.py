@@ -1,4 +1,4 @@
-"""The rows of Sasquash's tables that this version can't read: who meets one notes it here, and people see it.
+"""The rows of Sasquash's tables that this version can't read: their readers note them here, and people see them.
 
 Table `readiness`, partition "unreadable", a row for each of them, by a hash of its place. It names the row and quotes
 nothing of it. A note goes once its row can be read, or is gone (`recheck`).
@@ -53,7 +53,7 @@ class UnreadableRows:
         self._noted: set[str] = set()  # by this process
 
     async def note(self, row: UnreadableRow) -> None:
-        """Log a row and note it, once a process. Raises nothing: whoever meets it goes on with other rows."""
+        """Log a row and note it, once a process. Raises nothing: its reader goes on with other rows."""
         key = _key(row.table, row.partition, row.key)
         if key in self._noted:
             return

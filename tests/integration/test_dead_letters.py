@@ -13,6 +13,7 @@ from local.tenant.model import Account
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
+from shared.persistence import outages
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.containment import rotated
@@ -206,8 +207,9 @@ async def test_collector_that_crashes_at_any_call_loses_nothing_and_counts_each_
 
 async def outage(driver: Driver) -> Revocation:
     """The record of the current outage."""
-    found, _ = await driver.app().background.dead_letters._outages._read()
-    assert found is not None, "no outage"
+    row = await driver.app().background.dead_letters._outages._read("outage")
+    assert row is not None, "no outage"
+    found = outages.decoded(row)
     identity = f"dead-letters|{found.since.isoformat()}"
     return await driver.record(hashlib.sha256(identity.encode()).hexdigest())
 

@@ -80,6 +80,7 @@ export function list(page, { state, onState, onMore }) {
   return [
     el('h1', {}, 'Leaks'),
     el('p', { class: 'filter' }, el('label', { for: 'state' }, 'State '), select),
+    page.unreadable.length ? el('p', { role: 'status' }, `${page.unreadable.length} records of this page can't be read by this version: ${page.unreadable.map((id) => id.slice(0, 12)).join(', ')}. See Readiness.`) : null,
     rows.length ? el('table', {}, el('thead', {}, el('tr', {}, head)), el('tbody', {}, rows)) : el('p', {}, 'No leaks.'),
     page.next ? el('button', { type: 'button', onclick: onMore }, 'Older') : null,
   ];
@@ -171,7 +172,10 @@ export function readiness(found) {
     account.troubles.length ? bullets(account.troubles.map((trouble) => `${trouble.check}: ${trouble.said}`)) : null));
   const drills = found.drills.map((drill) => el('li', {}, time(drill.started_at), ` ${words(drill.outcome)}. ${drill.said}`));
   const others = found.not_monitored;
+  const unread = found.unreadable_rows;
   return [el('h1', {}, 'Readiness'),
+    unread && unread.count ? section('Rows that can\'t be read', el('p', {}, `${unread.count} rows of Sasquash's tables. They are kept as they are. Deploy the newer version again, or see docs/operations.md, "Rolling back".`),
+      bullets(unread.first.map((one) => `${one.key} in partition ${one.partition} of ${one.table}${one.is_newer ? ', of a newer version' : ''}`))) : null,
     others && others.count ? section('Subscriptions that are not monitored', el('p', {}, `${others.count} that Sasquash may see. A leak there is not revoked: it is reported as not covered.`),
       bullets(others.first.map((one) => `${one.name} (${one.id})`))) : null,
     section('Accounts', accounts.length ? el('ul', {}, accounts) : el('p', {}, 'No accounts checked yet.')),
