@@ -99,9 +99,11 @@ class Background:
     @cached_property
     def summary_mail(self) -> "SummaryMail":
         from shared.followup.mail.summary_store import SummaryMail
+        from shared.persistence.summary_lines import SummaryLines
 
+        table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return SummaryMail(
-            self._process.clients.tables.get_table_client(DIGEST_TABLE),
+            SummaryLines(table, clock=self._process.clock),
             graph=lambda: self._connections.graph,
             warm_up=import_for_people,
             settings=self._process.settings,

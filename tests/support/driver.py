@@ -246,7 +246,7 @@ class Driver:
 
     async def no_floods(self) -> None:
         """Delete the unconfirmed findings of other tests, which share incidents and mails, and their outages."""
-        table = self.app().background.summary_mail.table
+        table = self.app().background.summary_mail.lines.table
         async for row in table.list_entities():
             await table.delete_entity(row["PartitionKey"], row["RowKey"])
 
