@@ -204,6 +204,7 @@ class Background:
 
     @cached_property
     def retention(self) -> "Retention":
+        from shared.operations.group_retention import GroupRetention
         from shared.operations.retention import Retention
         from shared.persistence.pruning import Pruning
 
@@ -217,6 +218,7 @@ class Background:
             pruning=Pruning(
                 table, index=fast_path.state_index, accounts=fast_path.store.accounts, outbox=fast_path.outbox
             ),
+            groups=GroupRetention(fast_path.store, incidents=self.hourly_incidents, outbox=fast_path.outbox),
             days=settings.retention_days,
             copies=settings.history_endpoint is not None,
         )
