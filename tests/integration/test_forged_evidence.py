@@ -58,7 +58,8 @@ def reads(driver: Driver, alert: AlertReference) -> int:
 async def test_real_alert_that_is_reported_after_another_one_confirms_the_evidence(driver: Driver, app: App) -> None:
     account = await driver.account()
     real = defender(driver, account)
-    asked = await followed(driver, app, await evidence(driver, account, alert=defender(driver, account, "key2")))
+    other = defender(driver, account, "key2")
+    asked = await followed(driver, app, await evidence(driver, account, alert=other, about=real))
     first = len(driver.mails(account.name))
     driver.sent.clear()
     joined = await evidence(driver, account, alert=real)
@@ -76,8 +77,9 @@ async def test_real_alert_is_found_among_those_that_were_reported_before_people_
     driver: Driver, app: App
 ) -> None:
     account = await driver.account()
-    for alert in (defender(driver, account, "key2"), made_up(1), defender(driver, account), made_up(2)):
-        record = await evidence(driver, account, alert=alert)
+    real = defender(driver, account)
+    for alert in (defender(driver, account, "key2"), made_up(1), real, made_up(2)):
+        record = await evidence(driver, account, alert=alert, about=real)
     confirmed = await followed(driver, app, record)
     [mail] = driver.mails(account.name)
     assert (outcome(confirmed), said(confirmed) in mail.body) == (EvidenceOutcome.CONFIRMED, True)
@@ -104,8 +106,9 @@ async def test_alerts_that_confirm_nothing_send_no_further_mail(driver: Driver, 
 async def test_service_that_is_down_holds_up_no_other_alert(driver: Driver, app: App) -> None:
     account = await driver.account()
     driver.fault(GITHUB, Effect.STATUS, status=503, times=None)
-    await evidence(driver, account, alert=NOT_READ)
-    record = await evidence(driver, account, alert=defender(driver, account))
+    real = defender(driver, account)
+    await evidence(driver, account, alert=NOT_READ, about=real)
+    record = await evidence(driver, account, alert=real)
     assert outcome(await followed(driver, app, record)) is EvidenceOutcome.CONFIRMED
 
 
@@ -128,11 +131,12 @@ async def test_later_alert_that_confirms_nothing_leaves_one_that_could_not_be_re
     driver: Driver, app: App
 ) -> None:
     account = await driver.account()
-    record = await evidence(driver, account, alert=defender(driver, account))
+    real = defender(driver, account)
+    record = await evidence(driver, account, alert=real)
     driver.fault(GRAPH_ALERTS, Effect.STATUS, status=503, times=None)
     driver.clock.advance(minutes=11)
     await followed(driver, app, record)
-    await evidence(driver, account, alert=NOT_READ)
+    await evidence(driver, account, alert=NOT_READ, about=real)
     unread = await followed(driver, app, record)
     driver.cloud.faults.clear()
     assert outcome(unread) is EvidenceOutcome.UNCHECKED
@@ -143,10 +147,11 @@ async def test_approver_who_has_decided_on_evidence_that_differs_hears_that_it_i
     driver: Driver, app: App
 ) -> None:
     account = await driver.account()
-    record = await followed(driver, app, await evidence(driver, account, alert=made_up(1)))
+    real = defender(driver, account)
+    record = await followed(driver, app, await evidence(driver, account, alert=made_up(1), about=real))
     await followed(driver, app, await approved_by(driver, record, BOB))
     before = len(driver.mails(account.name))
-    joined = await evidence(driver, account, alert=defender(driver, account))
+    joined = await evidence(driver, account, alert=real)
     confirmed = await followed(driver, app, joined)
     await followed(driver, app, confirmed)
     [mail] = driver.mails(account.name)[before:]
@@ -158,10 +163,11 @@ async def test_alert_of_a_report_is_read_although_the_instance_ended_before_it_c
 ) -> None:
     """Event Grid delivers the event again; the message that was sent before the write brings the rest."""
     account = await driver.account()
-    record = await followed(driver, app, await evidence(driver, account, alert=made_up(1)))
+    real = defender(driver, account)
+    record = await followed(driver, app, await evidence(driver, account, alert=made_up(1), about=real))
     driver.fault("/follow-up/messages", times=3)
     with pytest.raises(SasquashError):
-        await evidence(driver, account, alert=defender(driver, account))
+        await evidence(driver, account, alert=real)
     driver.cloud.faults.clear()
     driver.sent.clear()
     await app.fast_path.containment.resume(Message(record.fingerprint))
@@ -170,11 +176,11 @@ async def test_alert_of_a_report_is_read_although_the_instance_ended_before_it_c
 
 async def test_two_instances_that_read_different_alerts_come_to_what_is_confirmed(driver: Driver, app: App) -> None:
     account = await driver.account()
-    first = await evidence(driver, account, alert=made_up(1))
-    other = driver.app()
-    reading, joining = asyncio.create_task(followed(driver, app, first)), evidence(driver, account, alert=made_up(2))
-    await asyncio.gather(reading, joining)
-    joined = await evidence(driver, account, alert=defender(driver, account))
+    other, real = driver.app(), defender(driver, account)
+    first = await evidence(driver, account, alert=made_up(1), about=real)
+    joining = evidence(driver, account, alert=made_up(2), about=real)
+    await asyncio.gather(followed(driver, app, first), joining)
+    joined = await evidence(driver, account, alert=real)
     await asyncio.gather(followed(driver, app, joined), followed(driver, other, joined))
     record = await followed(driver, app, joined)
     assert (outcome(record), record.state) == (EvidenceOutcome.CONFIRMED, State.AWAITING_APPROVAL)
@@ -183,8 +189,23 @@ async def test_two_instances_that_read_different_alerts_come_to_what_is_confirme
 
 async def test_evidence_that_is_confirmed_stays_so_whatever_is_reported_later(driver: Driver, app: App) -> None:
     account = await driver.account()
-    confirmed = await followed(driver, app, await evidence(driver, account, alert=defender(driver, account)))
+    real = defender(driver, account)
+    confirmed = await followed(driver, app, await evidence(driver, account, alert=real))
     mails = driver.mails(account.name)
-    after = await followed(driver, app, await evidence(driver, account, alert=made_up(1)))
+    after = await followed(driver, app, await evidence(driver, account, alert=made_up(1), about=real))
     assert (after.evidence_check, driver.mails(account.name)) == (confirmed.evidence_check, mails)
     assert reads(driver, made_up(1)) == 0
+
+
+async def test_alert_confirms_one_report_and_not_what_is_made_up_beside_it(driver: Driver, app: App) -> None:
+    account = await driver.account()
+    real = defender(driver, account)
+    await followed(driver, app, await evidence(driver, account, alert=real))
+    before = len(driver.mails(account.name))
+    forged = [await evidence(driver, account, alert=real, about=made_up(1))]
+    driver.clock.advance(hours=24)
+    forged.append(await evidence(driver, account, alert=real, about=made_up(1)))
+    records = [await followed(driver, app, record) for record in forged]
+    assert [outcome(record) for record in records] == [EvidenceOutcome.DIFFERS] * 2
+    assert [said(record) in driver.mails(account.name)[-1].body for record in records] == [True, True]
+    assert len(driver.mails(account.name)) - before == 1  # the summary of what nobody confirmed

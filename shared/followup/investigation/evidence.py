@@ -27,6 +27,7 @@ from shared.sources.registry import Tool
 _PATIENCE = timedelta(minutes=10)  # then people are asked, although a service does not respond
 _BUDGET = 30.0  # seconds for the alerts of one run
 _LATER = 60.0  # seconds until an alert whose service did not respond is read again, where others were read
+_UPDATED_WITHIN = timedelta(days=1)  # an alert without a signature, since it was reported
 _LONGEST_FAILURE = 500
 _MOST_SAID = 3  # alerts of which `said` says why they do not confirm the evidence
 _ON_THEIR_WORD = "Nothing but the report itself says that this token was used."
@@ -165,7 +166,13 @@ def _evidence(found: Iterable[Finding]) -> Iterable[AlertEvidence]:
 
 
 def _says_the_same(read: AlertEvidence, reported: AlertEvidence) -> bool:
-    """Whether both are about one token: its account and key, and its signature where the report has it."""
-    signature = reported.signature_sha256
-    same_token = signature is None or read.signature_sha256 == signature
-    return (read.account, read.key) == (reported.account, reported.key) and same_token
+    """Whether both are about one token of this account and key: about one signature.
+
+    Where the alert has none, title and time stand for it, as in `AlertEvidence.fingerprint`; the alert may have been
+    updated since the report. Without this, one real alert would confirm any number of made-up reports, each of which
+    has a mail of its own then.
+    """
+    if (read.account, read.key, read.signature_sha256) != (reported.account, reported.key, reported.signature_sha256):
+        return False
+    is_same_use = read.title == reported.title and timedelta(0) <= read.seen_at - reported.seen_at <= _UPDATED_WITHIN
+    return read.signature_sha256 is not None or is_same_use

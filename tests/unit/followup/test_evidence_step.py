@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -159,3 +160,40 @@ async def test_run_without_anything_to_read_reads_nothing() -> None:
     service = Service()
     done = await service.step.run(record(check=differs(NAMED)))
     assert (done.change, service.asked) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("reported", "says", "outcome"),
+    [
+        ({}, {}, EvidenceOutcome.CONFIRMED),
+        ({"title": "Another"}, {}, EvidenceOutcome.CONFIRMED),  # its signature is the token's identity
+        ({"signature_sha256": None}, {}, EvidenceOutcome.DIFFERS),
+        ({}, {"signature_sha256": None}, EvidenceOutcome.DIFFERS),
+        ({"signature_sha256": "0" * 64}, {}, EvidenceOutcome.DIFFERS),
+        ({"key": "key2"}, {"key": "key1"}, EvidenceOutcome.DIFFERS),
+        ({"account": "another"}, {}, EvidenceOutcome.DIFFERS),
+        ({"signature_sha256": None}, {"signature_sha256": None}, EvidenceOutcome.CONFIRMED),
+        ({"signature_sha256": None, "title": "Another"}, {"signature_sha256": None}, EvidenceOutcome.DIFFERS),
+        (
+            {"signature_sha256": None, "seen_at": NOW - timedelta(hours=23)},
+            {"signature_sha256": None, "seen_at": NOW},
+            EvidenceOutcome.CONFIRMED,
+        ),
+        (
+            {"signature_sha256": None, "seen_at": NOW - timedelta(hours=25)},
+            {"signature_sha256": None, "seen_at": NOW},
+            EvidenceOutcome.DIFFERS,
+        ),
+        (
+            {"signature_sha256": None, "seen_at": NOW + timedelta(hours=1)},
+            {"signature_sha256": None, "seen_at": NOW},
+            EvidenceOutcome.DIFFERS,
+        ),
+    ],
+)
+async def test_alert_confirms_its_own_token_and_no_other(
+    reported: dict[str, Any], says: dict[str, Any], outcome: EvidenceOutcome
+) -> None:
+    service = Service(says={NAMED: samples.evidence(**says)})
+    waiting = replace(record(), finding=samples.alerted(**reported))
+    assert (await checked(service, waiting))[0].outcome is outcome
