@@ -11,7 +11,7 @@ from functools import partial
 from shared.domain.decision.duplicates import ended_unverified, reopened, with_report
 from shared.domain.finding import Finding
 from shared.domain.known_paths import MOST, split
-from shared.domain.pending_steps import open_alerts, reported_again
+from shared.domain.pending_steps import needs_evidence_check, open_alerts, reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.errors import Conflict, TransientFailure
@@ -40,7 +40,7 @@ class RepeatedReports:
             if len(current.paths.known) > 1:  # the row in which it waits has the paths of the latest report alone
                 await self.store.accounts.add_waiting(current.to_weigh)
             return current
-        if joined is not None and (open_alerts(joined) or reported_again(joined)):
+        if joined is not None and (open_alerts(joined) or reported_again(joined) or needs_evidence_check(joined)):
             await self.store.queues.follow_up(finding.fingerprint)
         await self.store.accounts.remove_waiting(finding)
         return current

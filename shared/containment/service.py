@@ -23,7 +23,7 @@ from shared.domain.decision.batch import Decider
 from shared.domain.decision.duplicates import says_nothing_until
 from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
-from shared.domain.pending_steps import reported_again
+from shared.domain.pending_steps import needs_evidence_check, reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.errors import AccountGone, Blocked, SasquashError, WritesThrottled
@@ -159,7 +159,8 @@ class Containment:
         if revocation.state is not State.RECEIVED:
             await self._store.accounts.remove_waiting(revocation.finding)
             # Else the follow-up has begun: one is enough.
-            if revocation.changes[-1] not in revocation.announced or reported_again(revocation):
+            news = reported_again(revocation) or needs_evidence_check(revocation)
+            if revocation.changes[-1] not in revocation.announced or news:
                 await self._store.queues.follow_up(revocation.fingerprint)
             return
         try:

@@ -61,11 +61,24 @@ def unnotified(revocation: Revocation) -> bool:
     if revocation.state not in _MAILED:
         return False
     now, at_once = (revocation.state, revocation.reason), mailed_at_once(revocation)
-    asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
+    asked = _to_ask_since(revocation)
     return not any(
         (sent.state, sent.reason) == now and (asked is None or sent.at >= asked) and (bool(sent.to) or not at_once)
         for sent in revocation.notifications
     )
+
+
+def _to_ask_since(revocation: Revocation) -> datetime | None:
+    """Return since when people have to be asked what they are asked now; None where they are not.
+
+    They are asked again once an alert confirms the evidence. Nothing else that an alert says changes what they were
+    asked, so that a stranger who names alerts sends no mails.
+    """
+    asked = revocation.reached(State.AWAITING_APPROVAL)
+    if revocation.state is not State.AWAITING_APPROVAL or asked is None:
+        return None
+    check = revocation.evidence_check
+    return max(asked, check.at) if check is not None and check.outcome is EvidenceOutcome.CONFIRMED else asked
 
 
 def confirmed(revocation: Revocation) -> bool:
@@ -116,15 +129,37 @@ def left_incident(revocation: Revocation) -> bool:
     return not is_same or not shares_incident(revocation)
 
 
+def unread_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
+    """Return the alerts of a record that may confirm its evidence, and were not read again yet.
+
+    None once one has confirmed it.
+    """
+    check = revocation.evidence_check
+    if check is None:
+        return revocation.alerts
+    if check.outcome is EvidenceOutcome.CONFIRMED:
+        return ()
+    read = {one.alert for one in check.read}
+    return tuple(alert for alert in revocation.alerts if alert not in read)
+
+
 def needs_evidence_check(revocation: Revocation) -> bool:
-    """Whether the alert has to be read again at its service, before people are asked to act on it."""
-    asks = revocation.state is State.AWAITING_APPROVAL and revocation.finding.evidence is not None
-    return asks and revocation.evidence_check is None
+    """Whether alerts have to be read again at their services: before people are asked, and when more are named."""
+    return _asks_about_evidence(revocation) and (revocation.evidence_check is None or bool(unread_alerts(revocation)))
+
+
+def awaits_evidence_check(revocation: Revocation) -> bool:
+    """Whether people are to be asked once the evidence was checked. They do not wait for alerts named later."""
+    return _asks_about_evidence(revocation) and revocation.evidence_check is None
+
+
+def _asks_about_evidence(revocation: Revocation) -> bool:
+    return revocation.state is State.AWAITING_APPROVAL and revocation.finding.evidence is not None
 
 
 def incident_due(revocation: Revocation) -> bool:
     """Whether to file or update the incident now, once the owners are known and evidence was read again."""
-    return unfiled(revocation) and not needs_owners(revocation) and not needs_evidence_check(revocation)
+    return unfiled(revocation) and not needs_owners(revocation) and not awaits_evidence_check(revocation)
 
 
 def needs_owners(revocation: Revocation) -> bool:
@@ -135,7 +170,7 @@ def needs_owners(revocation: Revocation) -> bool:
 
 def mail_due_in(revocation: Revocation, *, now: datetime) -> float | None:
     """Return in how many seconds to mail the record's state, once its owners are known; None if nothing is due."""
-    if not unnotified(revocation) or needs_owners(revocation) or needs_evidence_check(revocation):
+    if not unnotified(revocation) or needs_owners(revocation) or awaits_evidence_check(revocation):
         return None
     execution = revocation.execution
     if revocation.state is not State.CONTAINED or execution is None:
@@ -183,6 +218,7 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
         return True
     news = unfiled(revocation) or unnotified(revocation) or bool(unannounced(revocation))
+    news = news or needs_evidence_check(revocation)
     rest = needs_key_distribution(revocation) or bool(open_alerts(revocation)) or closable(revocation)
     return news or rest
 

@@ -99,9 +99,11 @@ class Background:
     @cached_property
     def summary_mail(self) -> "SummaryMail":
         from shared.followup.mail.summary_store import SummaryMail
+        from shared.persistence.summary_lines import SummaryLines
 
+        table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return SummaryMail(
-            self._process.clients.tables.get_table_client(DIGEST_TABLE),
+            SummaryLines(table, clock=self._process.clock),
             graph=lambda: self._connections.graph,
             warm_up=import_for_people,
             settings=self._process.settings,
@@ -202,6 +204,7 @@ class Background:
 
     @cached_property
     def retention(self) -> "Retention":
+        from shared.operations.group_retention import GroupRetention
         from shared.operations.retention import Retention
         from shared.persistence.pruning import Pruning
 
@@ -215,6 +218,7 @@ class Background:
             pruning=Pruning(
                 table, index=fast_path.state_index, accounts=fast_path.store.accounts, outbox=fast_path.outbox
             ),
+            groups=GroupRetention(fast_path.store, incidents=self.hourly_incidents, outbox=fast_path.outbox),
             days=settings.retention_days,
             copies=settings.history_endpoint is not None,
         )

@@ -124,7 +124,9 @@ class FastPath:
     @cached_property
     def _lookup(self) -> AccountLookup:
         settings = self._process.settings
-        challenge = BearerChallenge(self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id)
+        challenge = BearerChallenge(
+            self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id, clock=self._process.clock
+        )
         return AccountLookup(settings=settings, store=self.store, accounts=self.accounts, challenge=challenge)
 
     @cached_property

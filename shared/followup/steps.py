@@ -185,13 +185,14 @@ class MailStep:
     async def run(self, revocation: Revocation) -> Done:
         """Send or queue the mail. Raises SasquashError."""
         to: tuple[str, ...] = ()
+        at = self.store.clock()  # what comes to be known while it is sent is not in it
         if mailed_at_once(revocation):
             to = await self.notifier.send(revocation, now=self.store.clock())
             what = f"Mail sent to {', '.join(to)}."
         else:
             await self.summary.add(revocation)
             what = "Added to the next summary mail to the security mailbox."
-        sent = Notification(revocation.state, to, self.store.clock(), revocation.reason)
+        sent = Notification(revocation.state, to, at, revocation.reason)
         if to and self.traces is not None:
             self.traces.mailed(revocation, sent)
         return Done(lambda current: replace(current, notifications=(*current.notifications, sent)), what)

@@ -3,14 +3,15 @@
 Table `digest`, beside the lines of the summary mail. Partition "current", a row for each kind: its group of this hour
 and since when. Partition = a group's id: a row for each of its findings (row = fingerprint), and row "group": its
 incident, and until when an instance is writing that. Partition "changed", a row for each group whose incident does
-not show all of its findings yet.
+not show all of its findings yet. Partition "groups", a row for each group and when it began: written before any other
+row of the group and removed after all of them, so that retention finds each.
 
 An hour begins with the first finding of a kind, so that a flood does not fall into two hours. Counts are never
 stored: the rows are counted, so that an instance may crash between any two writes, and write any row twice.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ from shared.domain.summary_line import SummaryLine
 from shared.errors import TransientFailure
 
 HOUR = timedelta(hours=1)
-_CURRENT, _CHANGED, _GROUP = "current", "changed", "group"
+_CURRENT, _CHANGED, _GROUP, _GROUPS = "current", "changed", "group", "groups"
 _WRITING = timedelta(minutes=2)  # longer than a call to an incident system takes
 _TRIES = 5
 
@@ -60,6 +61,14 @@ class Changed:
 
     id: str
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A group, and when it began."""
+
+    id: str
+    at: datetime
 
 
 class HourlyGroups:
@@ -121,6 +130,7 @@ class HourlyGroups:
             try:
                 held = await self._table.get_entity(group, _GROUP)
             except ResourceNotFoundError:
+                await self._list(group)
                 answer = await self._table.create_entity(_row(Group(group, None, "", "", ""), until))
                 return Group(group, None, "", "", str(answer["etag"]))
             if held["Until"] is None or held["Until"] <= self._clock():
@@ -136,6 +146,48 @@ class HourlyGroups:
             suppress(ResourceModifiedError),
         ):
             await self._write(group, self._clock())
+
+    async def begun_before(self, before: datetime, *, after: str) -> AsyncIterator[Begun]:
+        """Yield the groups that began before that time, by id, those after `after`."""
+        query, values = "PartitionKey eq @groups and RowKey gt @after and At lt @before", {"groups": _GROUPS}
+        with translate_errors("Reading which groups there are"):
+            rows = self._table.query_entities(query, parameters={**values, "after": after, "before": before})
+            async for row in rows:
+                yield Begun(row["RowKey"], row["At"])
+
+    async def names(self, group: str) -> AsyncIterator[str]:
+        """Yield the fingerprints of a group's findings."""
+        with translate_errors("Reading a group of unconfirmed findings"):
+            query, values = "PartitionKey eq @group", {"group": group}
+            async for row in self._table.query_entities(query, parameters=values, select=["RowKey"]):
+                if row["RowKey"] != _GROUP:
+                    yield row["RowKey"]
+
+    async def remove(self, group: str, fingerprints: Iterable[str]) -> None:
+        """Remove findings of a group. Idempotent."""
+        with translate_errors("Removing findings of a group"):
+            for fingerprint in fingerprints:
+                with suppress(ResourceNotFoundError):
+                    await self._table.delete_entity(group, fingerprint)
+
+    async def drop(self, group: str) -> None:
+        """Remove a group that has no findings any more. Idempotent."""
+        async for _ in self.names(group):
+            return
+        with translate_errors("Removing a group of unconfirmed findings"):
+            query, values = "PartitionKey eq @current and Group eq @group", {"current": _CURRENT, "group": group}
+            async for row in self._table.query_entities(query, parameters=values):
+                with suppress(ResourceNotFoundError, ResourceModifiedError):  # another group has begun
+                    unchanged = _if_unchanged(str(row.metadata["etag"]))
+                    await self._table.delete_entity(_CURRENT, row["RowKey"], **unchanged)
+            for key in ((_CHANGED, group), (group, _GROUP), (_GROUPS, group)):
+                with suppress(ResourceNotFoundError):
+                    await self._table.delete_entity(*key)
+
+    async def _list(self, group: str) -> None:
+        """Note that there is this group. Idempotent: when it began does not change."""
+        with suppress(ResourceExistsError):
+            await self._table.create_entity({"PartitionKey": _GROUPS, "RowKey": group, "At": self._clock()})
 
     async def _current(self, kind: str) -> tuple[str, bool]:
         for _ in range(_TRIES):
@@ -153,10 +205,12 @@ class HourlyGroups:
                 try:
                     current = await self._table.get_entity(_CURRENT, kind)
                 except ResourceNotFoundError:
+                    await self._list(str(row["Group"]))
                     await self._table.create_entity(row)
                     return str(row["Group"]), True
                 if now < current["Begun"] + HOUR:
                     return current["Group"], False
+                await self._list(str(row["Group"]))
                 unchanged = _if_unchanged(str(current.metadata["etag"]))
                 await self._table.update_entity(row, mode=UpdateMode.REPLACE, **unchanged)
                 return str(row["Group"]), True

@@ -41,7 +41,10 @@ _APART: dict[str, tuple[str, Any]] = {
     "notifications": ("Notifications", tuple[Notification, ...]),
 }
 # What a snapshot goes without if it is too long, in this order. The history says what is lost.
-_EXPENDABLE = ("Usage", "Remains", "Sightings", "ClosedAlerts", "Liveness", "Policy", "Facts", "Paths", "Lockdown")
+_EXPENDABLE = (
+    *("Usage", "Remains", "Sightings", "ClosedAlerts", "EvidenceCheck", "Liveness"),
+    *("Policy", "Facts", "Paths", "Lockdown"),
+)
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
 

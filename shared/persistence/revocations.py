@@ -89,6 +89,16 @@ class Ledger:
                 return None
         return from_entity(entity)
 
+    async def received_at(self, fingerprint: str) -> datetime | None:
+        """Return when the leak of a record was reported, None where there is no record. The record is not read."""
+        with translate_errors(f"Reading record {fingerprint[:12]}"):
+            try:
+                entity = await self._table.get_entity(partition_of(fingerprint), fingerprint, select=["ReceivedAt"])
+            except ResourceNotFoundError:
+                return None
+        received_at: datetime = entity["ReceivedAt"]
+        return received_at
+
     async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
         """Write a changed record with its line of history, none where `what` is empty.
 

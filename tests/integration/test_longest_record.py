@@ -12,7 +12,7 @@ from shared.actions.registry import ACTION_SPECS, Actions
 from shared.cloud.history_copy import LONGEST
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, Rejection
+from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, ReadAlert, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision import plan as plans
 from shared.domain.execution import (
@@ -149,7 +149,12 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         first_approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         rejections=(Rejection(Caller("n" * 200, GUID), LATER, "🦍" * 500),) * 2,
-        evidence_check=EvidenceCheck(EvidenceOutcome.UNCHECKED, LATER, "What its service says about it. " * 25),
+        evidence_check=EvidenceCheck(
+            EvidenceOutcome.UNCHECKED,
+            LATER,
+            "What its service says about it. " * 80,
+            (ReadAlert(ALERT, EvidenceOutcome.UNCHECKED),) * MOST_ALERTS,
+        ),
         reported_again_at=LATER,
         key_distribution=KeyDistribution(
             KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30

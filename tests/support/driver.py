@@ -245,7 +245,7 @@ class Driver:
 
     async def no_floods(self) -> None:
         """Delete the unconfirmed findings of other tests, which share incidents and mails, and their outages."""
-        await delete_rows(self.app().background.summary_mail.table)
+        await delete_rows(self.app().background.summary_mail.lines.table)
 
     async def no_dead_letters(self) -> ContainerClient:
         """Delete the dead letters of other tests, what they had kept, and their outages; return the container."""

@@ -176,13 +176,13 @@ class Rejection(Struct, frozen=True):
 
 
 class EvidenceCheck(Struct, frozen=True):
-    """What the service of the alert said when Sasquash read the alert again."""
+    """What the services said when Sasquash read the alerts that reports name again."""
 
     outcome: Annotated[
         EvidenceOutcome,
         Meta(
-            description="confirmed: it names this account and key; differs: there is no such alert, or it says "
-            "something else; unchecked: it could not be read."
+            description="confirmed: an alert names this account and key; differs: no alert does, or there is no such "
+            "alert; unchecked: no alert does so far, and one could not be read."
         ),
     ]
     at: Time

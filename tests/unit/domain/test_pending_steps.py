@@ -1,12 +1,13 @@
 """What is due about a record: once for each state and reason, and again only for news."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.domain.approval import EvidenceCheck, EvidenceOutcome
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.approval import EvidenceCheck, EvidenceOutcome, ReadAlert
 from shared.domain.execution import Liveness
 from shared.domain.pending_steps import (
     confirmed,
@@ -21,8 +22,9 @@ from shared.domain.pending_steps import (
     unannounced,
     unfiled,
     unnotified,
+    unread_alerts,
 )
-from shared.domain.revocation import Filed, Notification, Revocation, StepLease
+from shared.domain.revocation import Filed, Notification, Revocation, Sighting, StepLease
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.persistence.step_leases import without_lease
@@ -207,6 +209,57 @@ def test_a_leak_has_no_evidence_to_read_again() -> None:
     record = samples.revocation(plan=samples.plan()).reach(State.AWAITING_APPROVAL, now=NOW, detail="")
 
     assert not needs_evidence_check(record)
+
+
+def read_as(outcome: EvidenceOutcome, *alerts: AlertReference, at: datetime = NOW) -> EvidenceCheck:
+    return EvidenceCheck(outcome, at, "It says so.", tuple(ReadAlert(alert, outcome) for alert in alerts))
+
+
+def named(*names: str) -> tuple[AlertReference, ...]:
+    return tuple(AlertReference(AlertSource.DEFENDER, "", name) for name in names)
+
+
+def sighted(record: Revocation, *alerts: AlertReference) -> Revocation:
+    return replace(record, sightings=tuple(Sighting("defender", None, NOW, alert) for alert in alerts))
+
+
+def test_each_alert_that_reports_name_is_read_until_one_confirms_the_evidence() -> None:
+    first, second, third = named("dc1", "dc2", "dc3")
+    record = sighted(asked_about_evidence(), second, third)
+    differs = replace(record, evidence_check=read_as(EvidenceOutcome.DIFFERS, first, third))
+    confirmed = replace(record, evidence_check=read_as(EvidenceOutcome.CONFIRMED, second))
+
+    assert [unread_alerts(one) for one in (record, differs, confirmed)] == [(first, second, third), (second,), ()]
+    assert [needs_evidence_check(one) for one in (record, differs, confirmed)] == [True, True, False]
+    assert outstanding(differs, now=NOW)
+
+
+def test_people_do_not_wait_for_alerts_that_are_named_after_the_first_check() -> None:
+    record = sighted(asked_about_evidence(), *named("dc2"))
+    checked = replace(record, evidence_check=read_as(EvidenceOutcome.DIFFERS, *named("dc1")))
+
+    assert (needs_evidence_check(checked), incident_due(checked), mail_due_in(checked, now=NOW)) == (True, True, 0.0)
+
+
+@pytest.mark.parametrize("outcome", EvidenceOutcome)
+@pytest.mark.parametrize("to", [(), ("security@contoso.com",)])
+def test_people_are_asked_again_where_an_alert_confirms_the_evidence_and_nowhere_else(
+    outcome: EvidenceOutcome, to: tuple[str, ...]
+) -> None:
+    asked = replace(
+        asked_about_evidence(),
+        filed=Filed("7", State.AWAITING_APPROVAL),
+        notifications=(Notification(State.AWAITING_APPROVAL, to, NOW),),
+    )
+    known = replace(asked, evidence_check=read_as(outcome, *named("dc1"), at=LATER))
+    is_news = outcome is EvidenceOutcome.CONFIRMED
+    told = replace(
+        known,
+        notifications=(*asked.notifications, Notification(State.AWAITING_APPROVAL, ("security@contoso.com",), LATER)),
+    )
+
+    assert (unnotified(known), unfiled(known)) == (is_news, is_news)
+    assert (unnotified(told), unfiled(told)) == (False, False)
 
 
 # What an alert alone says

@@ -1,0 +1,164 @@
+"""The lines of the summary mail, which of them were mailed, and when.
+
+Table `digest`, beside the groups of findings that share an incident. Partition "line~<kind>": a row for each finding
+that waits for the mail about its kind (row = fingerprint). Partition "line": lines of all kinds, as an earlier
+version wrote them; they are due at once. Partition "mailed": a row for each kind, when a mail about it was sent last;
+and rows "~<number>", the lines of that mail, until they are removed. Partition "lock": one row, while an instance
+sends.
+
+What a mail was about is noted in one transaction, before any line of it is removed. So an instance that ends between
+the two leaves no line to be mailed again. A line is removed only as it was mailed: what was written since is mailed
+with the next mail (REST: "Performing entity group transactions").
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from itertools import batched, groupby
+from typing import Any
+
+import msgspec
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.cloud.errors import translate_errors
+from shared.domain.summary_line import SummaryLine
+
+MOST = 10_000
+"""Lines of one mail, at most: what is noted of it has to fit into a transaction of 100 rows."""
+
+_EVERY = timedelta(hours=1)  # for each kind
+_SENDING = timedelta(minutes=6)  # longer than any function runs (host.json, functionTimeout)
+_BATCH = 100  # changes in one transaction
+_NOTED = 180  # lines in one row, whose column holds 32 K characters
+_LINE, _MAILED, _LOCK = "line", "mailed", "lock"
+_BEFORE_LINES, _AFTER_LINES, _NOTES = "lin", "line~~", "~"  # keys that sort so: a kind begins with a letter
+
+
+class StoredLine(msgspec.Struct, array_like=True, frozen=True):
+    """The row of a line, as it was read."""
+
+    partition: str
+    key: str
+    etag: str
+
+
+class SummaryLines:
+    """The only writer and reader of these rows. All methods raise TransientFailure or Blocked."""
+
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+        self.table = table
+        self._clock = clock
+
+    async def add(self, line: SummaryLine) -> None:
+        """Have the next mail about its kind have this line. Idempotent."""
+        row = {"RowKey": line.fingerprint, "Line": msgspec.json.encode(line).decode()}
+        with translate_errors("Writing the summary mail"):
+            await self.table.upsert_entity({"PartitionKey": f"{_LINE}~{line.kind}", **row}, mode=UpdateMode.REPLACE)
+
+    async def remove(self, *, kind: str, fingerprint: str) -> None:
+        """Take a line out of the next mail. Idempotent."""
+        with translate_errors("Removing a line of the summary mail"), suppress(ResourceNotFoundError):
+            await self.table.delete_entity(f"{_LINE}~{kind}", fingerprint)
+
+    async def any_wait(self) -> bool:
+        """Whether there are lines."""
+        return await self._partition_after(_BEFORE_LINES) is not None
+
+    async def due(self, *, most: int) -> AsyncIterator[tuple[StoredLine, SummaryLine]]:
+        """Yield lines of the kinds that no mail of this hour was about, kind by kind, `most` of them.
+
+        The lines of other kinds are not read, however many they are.
+        """
+        lately, left = await self._mailed_lately(), most
+        partition = await self._partition_after(_BEFORE_LINES)
+        while partition is not None and left:
+            if partition.removeprefix(f"{_LINE}~") not in lately:
+                async for row in self._rows("PartitionKey eq @p", {"p": partition}):
+                    line = msgspec.json.decode(row["Line"], type=SummaryLine)
+                    yield StoredLine(partition, row["RowKey"], str(row.metadata["etag"])), line
+                    left -= 1
+                    if not left:
+                        return
+            partition = await self._partition_after(partition)
+
+    async def note_mailed(self, kinds: Iterable[str], lines: Sequence[StoredLine]) -> None:
+        """Note that a mail about these lines, at most `MOST`, was sent just now. All of it is noted, or nothing."""
+        sent = {"PartitionKey": _MAILED, "At": self._clock()}
+        rows = [sent | {"RowKey": kind} for kind in kinds]
+        for number, some in enumerate(batched(lines, _NOTED, strict=False)):
+            rows.append(sent | {"RowKey": f"{_NOTES}{number:03}", "Lines": msgspec.json.encode(some).decode()})
+        with translate_errors("Noting what was mailed"):
+            await self.table.submit_transaction([("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows])
+
+    async def remove_mailed(self) -> None:
+        """Remove the lines that are noted as mailed, and the notes. Idempotent."""
+        query, values = "PartitionKey eq @p and RowKey ge @first", {"p": _MAILED, "first": _NOTES}
+        async for note in self._rows(query, values):
+            lines = msgspec.json.decode(note["Lines"], type=list[StoredLine])
+            with translate_errors("Removing sent lines of the summary mail"):
+                for _, of_kind in groupby(lines, key=lambda line: line.partition):
+                    for some in batched(of_kind, _BATCH, strict=False):
+                        await self._delete(some)
+                await self.table.delete_entity(_MAILED, note["RowKey"])
+
+    async def lock(self) -> bool:
+        """Return whether this instance may send now."""
+        now = self._clock()
+        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
+        with (
+            translate_errors("Locking the summary mail"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
+            with suppress(ResourceExistsError):
+                await self.table.create_entity(lock)
+                return True
+            held = await self.table.get_entity(_LOCK, _LOCK)
+            if held["Until"] <= now:
+                unchanged = _if_unchanged(str(held.metadata["etag"]))
+                await self.table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
+                return True
+        return False
+
+    async def unlock(self) -> None:
+        """Let another instance send."""
+        with translate_errors("Unlocking the summary mail"):
+            await self.table.delete_entity(_LOCK, _LOCK)
+
+    async def _partition_after(self, partition: str) -> str | None:
+        """Return the next partition that has lines."""
+        query = "PartitionKey gt @after and PartitionKey lt @end"
+        async for row in self._rows(query, {"after": partition, "end": _AFTER_LINES}, per_page=1):
+            return str(row["PartitionKey"])
+        return None
+
+    async def _mailed_lately(self) -> set[str]:
+        """Return the kinds that a mail of this hour was about."""
+        since = self._clock() - _EVERY
+        rows = self._rows("PartitionKey eq @p and RowKey lt @notes", {"p": _MAILED, "notes": _NOTES})
+        return {row["RowKey"] async for row in rows if row["At"] > since}
+
+    async def _delete(self, lines: Sequence[StoredLine]) -> None:
+        """Delete lines of one kind, as far as they are as they were mailed."""
+        rows = [({"PartitionKey": line.partition, "RowKey": line.key}, _if_unchanged(line.etag)) for line in lines]
+        try:
+            await self.table.submit_transaction([("delete", row, guard) for row, guard in rows])
+        except TableTransactionError as error:
+            if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED):
+                raise
+            # Some are gone, if only since the answer was lost, or were written again.
+            for row, guard in rows:
+                with suppress(ResourceNotFoundError, ResourceModifiedError):
+                    await self.table.delete_entity(row["PartitionKey"], row["RowKey"], **guard)
+
+    async def _rows(self, query: str, values: dict[str, str], *, per_page: int | None = None) -> AsyncIterator[Any]:
+        with translate_errors("Reading the summary mail"):
+            async for row in self.table.query_entities(query, parameters=values, results_per_page=per_page):
+                yield row
+
+
+def _if_unchanged(etag: str) -> dict[str, Any]:
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
