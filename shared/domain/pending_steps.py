@@ -173,14 +173,25 @@ def closable(revocation: Revocation) -> bool:
     )
 
 
+def next_check(revocation: Revocation) -> datetime | None:
+    """Return when a record has to be checked although nothing is outstanding before: the deadline of its plan, or
+    the next attempt at an action that was refused. None for no time.
+    """
+    if revocation.state is State.AWAITING_APPROVAL:
+        return revocation.deadline
+    return revocation.next_attempt
+
+
 def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     """Whether anything is left to do about a record, including waiting for a verdict or a verification.
 
-    A plan that awaits approval is not outstanding before its deadline, once people are notified.
+    A plan that awaits approval is not outstanding before its deadline, once people are notified; nor is an action
+    that was refused before its next attempt.
     """
     if revocation.state in (State.RECEIVED, State.CONTAINED):
         return True
-    if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
+    due = next_check(revocation)
+    if due is not None and due <= now:
         return True
     news = unfiled(revocation) or unnotified(revocation) or bool(unannounced(revocation))
     rest = needs_key_distribution(revocation) or bool(open_alerts(revocation)) or closable(revocation)
@@ -190,7 +201,7 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
 def needs_key_distribution(revocation: Revocation) -> bool:
     """Whether the new key has to be written where its consumers read it."""
     execution = revocation.execution
-    regenerated = execution is not None and execution.action is ActionKind.ACCOUNT_KEY
+    regenerated = execution is not None and execution.is_ours and execution.action is ActionKind.ACCOUNT_KEY
     return regenerated and revocation.key_distribution is None
 
 

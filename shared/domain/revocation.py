@@ -5,7 +5,7 @@ tokens are the exception: the execution that they are stored with revoked them, 
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
@@ -20,12 +20,17 @@ from shared.domain.execution import (
 )
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
+from shared.domain.refusal import Refusal, refused_again
+from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
+from shared.errors import Blocked
 from shared.sas import Credential, signed_address
 
 _MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
+_LONGEST_CAUSE = 300
+_ORDERS_TRIED_FOR = timedelta(days=7)  # an order that is months old would surprise people
 MOST_ALERTS = 20
 """How many alerts of one record are checked and closed. Further ones stay open, and the record says so."""
 
@@ -160,6 +165,8 @@ class Revocation:
     key_distribution: KeyDistribution | None = None
     lockdown: LockedDown | None = None
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
+    refusal: Refusal | None = None  # the latest one of its action; None: there was none, or it was reopened since
+    signer: Signer | None = None  # which key signed it, once verified; it stays when the key is gone
     closed_alerts: tuple[ClosedAlert, ...] = ()
     more_alerts: bool = False  # alerts were named beyond MOST_ALERTS: they are left open
     usage: Usage | None = None  # None: not checked yet
@@ -246,6 +253,25 @@ class Revocation:
     def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
         """Return this record in the state that `reason` belongs to."""
         return self.reach(STATE_OF[reason], now=now, detail=detail, reason=reason)
+
+    def blocked(self, error: Blocked, *, now: datetime) -> "Revocation":
+        """Return this record after a refusal: `failed`, and to be tried again until the leak expires.
+
+        An order is tried again for a week: it has no end of its own, and nobody expects it later.
+        """
+        cause = clean(error.cause, limit=_LONGEST_CAUSE)
+        refusal = refused_again(self.refusal, cause, is_lasting=error.is_lasting, now=now)
+        credential, next_at = self.finding.credential, refusal.next_at
+        ends = credential.ends if credential is not None else refusal.since + _ORDERS_TRIED_FOR
+        if next_at is not None and ends is not None and ends < next_at:
+            next_at = ends if credential is not None else None  # at the end of a token its record ends, too
+        ended = self.end(Reason.BLOCKED, now=now, detail=str(error))
+        return replace(ended, refusal=replace(refusal, next_at=next_at))
+
+    @property
+    def next_attempt(self) -> datetime | None:
+        """When an action that was refused is tried again; None where none is."""
+        return self.refusal.next_at if self.reason is Reason.BLOCKED and self.refusal is not None else None
 
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""

@@ -198,7 +198,11 @@ class Execution(Struct, frozen=True):
     old_sha256: Annotated[str | None, Meta(description="SHA-256 of the former key or policy.")]
     new_sha256: Annotated[str | None, Meta(description="SHA-256 of the key or policy that replaced it.")]
     confirmed_by: Annotated[
-        Literal["answer", "listing"], Meta(description="Azure's answer; or a listing where the answer was lost.")
+        Literal["answer", "listing", "others"],
+        Meta(
+            description="Azure's answer; a listing where the answer was lost; or `others`: somebody else did it, and "
+            "the key or policy is not what it was when the leak was verified."
+        ),
     ]
     correlation_id: Annotated[str | None, Meta(description="The correlation id of Azure Resource Manager.")]
     notes: tuple[str, ...]
