@@ -80,7 +80,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
     return replace(
         decided,
         paths=decided.paths if decided.paths.verified else current.paths,
-        changes=(*current.changes, decided.changes[-1]),
+        changes=current.changes_with(decided.changes[-1]),
         sightings=current.sightings,
         more_alerts=current.more_alerts,
         leases=current.leases,

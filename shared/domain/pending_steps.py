@@ -1,7 +1,8 @@
 """The pending steps of a decided record (events, incident, mail, alerts, closing), and its verification. Pure.
 
 Each is due once for each state and reason: a leak that is reported again and ends as before is no news. A request for
-approval is due each time: the plan is another one then, or the deadline had passed.
+approval is due each time: the plan is another one then, or the deadline had passed. All is due again after a revival
+(`news.py`), and a refusal for each cause.
 """
 
 from dataclasses import replace
@@ -10,7 +11,13 @@ from datetime import datetime, timedelta
 from shared.domain.alert import AlertReference
 from shared.domain.approval import EvidenceOutcome
 from shared.domain.execution import Execution, Outcome, Verification
-from shared.domain.revocation import Change, Revocation
+from shared.domain.news import (
+    announcements_that_count,
+    is_filed_since_revival,
+    last_change_to,
+    notifications_that_count,
+)
+from shared.domain.revocation import Change, Filed, Notification, Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 
@@ -25,12 +32,16 @@ _MAILED = frozenset(
 
 def unannounced(revocation: Revocation) -> list[Change]:
     """Return the changes that were not published yet, oldest first."""
-    known = {(change.state, change.reason) for change in revocation.announced} - {(State.AWAITING_APPROVAL, None)}
+    known = {
+        (change.state, change.reason, change.revivals, change.cause)
+        for change in revocation.announced
+        if change.state is not State.AWAITING_APPROVAL
+    }
     return [
         change
         for change in revocation.changes
         if change.state is not State.RECEIVED
-        and (change.state, change.reason) not in known
+        and (change.state, change.reason, change.revivals, change.cause) not in known
         and change not in revocation.announced
     ]
 
@@ -41,9 +52,16 @@ def unfiled(revocation: Revocation) -> bool:
     has_one = revocation.state not in _WITHOUT_INCIDENT
     if filed is None or (filed.shared and has_one and mailed_at_once(revocation)):
         return has_one
+    if (filed.state, filed.reason) != (revocation.state, revocation.reason):
+        return True
+    if not is_filed_since_revival(revocation, filed) or _has_another_cause(revocation, filed):
+        return True
     # The incident does not record its plan: it is updated with each request for approval.
-    asks = revocation.state is State.AWAITING_APPROVAL and unnotified(revocation)
-    return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
+    if revocation.state is not State.AWAITING_APPROVAL:
+        return False
+    if filed.change is None:  # a row of an earlier version does not say which request it shows
+        return unnotified(revocation)
+    return filed.change != last_change_to(revocation, State.AWAITING_APPROVAL)
 
 
 def reported_again(revocation: Revocation) -> bool:
@@ -51,7 +69,10 @@ def reported_again(revocation: Revocation) -> bool:
     again = revocation.reported_again_at
     if revocation.reason is not Reason.REJECTED or again is None:
         return False
-    return not any(sent.reason is Reason.REJECTED and sent.at >= again for sent in revocation.notifications)
+    return not any(
+        sent.reason is Reason.REJECTED and (sent.again == again if sent.change is not None else sent.at >= again)
+        for sent in notifications_that_count(revocation)
+    )
 
 
 def unnotified(revocation: Revocation) -> bool:
@@ -60,12 +81,33 @@ def unnotified(revocation: Revocation) -> bool:
         return True
     if revocation.state not in _MAILED:
         return False
-    now, at_once = (revocation.state, revocation.reason), mailed_at_once(revocation)
-    asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
+    at_once = mailed_at_once(revocation)
     return not any(
-        (sent.state, sent.reason) == now and (asked is None or sent.at >= asked) and (bool(sent.to) or not at_once)
-        for sent in revocation.notifications
+        _notifies_of_state(sent, revocation) and (bool(sent.to) or not at_once)
+        for sent in notifications_that_count(revocation)
     )
+
+
+def _notifies_of_state(sent: Notification, revocation: Revocation) -> bool:
+    """Whether a mail was about the record's state; about this very request, where the record awaits approval."""
+    if (sent.state, sent.reason) != (revocation.state, revocation.reason):
+        return False
+    if _has_another_cause(revocation, sent):
+        return False
+    if revocation.state is not State.AWAITING_APPROVAL:
+        return True
+    asked = last_change_to(revocation, State.AWAITING_APPROVAL)
+    if sent.change is not None:
+        return sent.change == asked
+    return asked is None or sent.at >= asked.at
+
+
+def _has_another_cause(revocation: Revocation, known: Notification | Filed) -> bool:
+    """Whether Azure refuses for another cause by now than what people know."""
+    refusal, change = revocation.refusal, known.change
+    if revocation.reason is not Reason.BLOCKED or refusal is None or change is None:
+        return False
+    return change.cause != refusal.cause_id
 
 
 def confirmed(revocation: Revocation) -> bool:
@@ -166,8 +208,8 @@ def closable(revocation: Revocation) -> bool:
         revocation.state is State.PROVEN
         and revocation.filed is not None
         and not revocation.filed.shared
-        and any(sent.state is State.PROVEN for sent in revocation.notifications)
-        and any(change.state is State.PROVEN for change in revocation.announced)
+        and any(sent.state is State.PROVEN for sent in notifications_that_count(revocation))
+        and any(change.state is State.PROVEN for change in announcements_that_count(revocation))
         and not open_alerts(revocation)
         and (locked is None or not locked.after or locked.undone_at is not None)
     )

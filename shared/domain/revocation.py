@@ -37,21 +37,33 @@ MOST_ALERTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A state that the record reached, when, and its reason if any."""
+    """A state that the record reached, when, and its reason if any.
+
+    `revivals` is how often the record had been revived by then, this change included (`news.py`). `cause` is why it
+    is `blocked` (`Refusal.cause_id`), else empty.
+    """
 
     state: State
     at: datetime
     reason: Reason | None = None
+    revivals: int = 0
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A mail that was sent, and the state in it."""
+    """A mail that was sent, and the state in it.
+
+    `change` is the one that it was about, None in rows of earlier versions. `again` is the `reported_again_at` that
+    it was about, if any.
+    """
 
     state: State
     to: tuple[str, ...]
     at: datetime
     reason: Reason | None = None
+    change: Change | None = None
+    again: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Filed:
     """The incident, and the state in it. `sink` is where it is; empty in records of version 0.2.
 
     `shared`: it is the incident of several unconfirmed findings (`persistence.hourly_groups`), and `item_id` is the
-    group's id, by which it is filed.
+    group's id, by which it is filed. `change` is the change that it shows, None in rows of earlier versions.
     """
 
     item_id: str
@@ -67,6 +79,7 @@ class Filed:
     reason: Reason | None = None
     sink: str = ""
     shared: bool = False
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +260,14 @@ class Revocation:
 
         `detail` is stored in its harmless form, whatever it quotes.
         """
-        changes = (*self.changes, Change(state, now, reason))[-_MOST_CHANGES:]
+        changes = self.changes_with(Change(state, now, reason))
         return replace(self, state=state, reason=reason, detail=clean(detail, limit=LONGEST), changes=changes)
+
+    def changes_with(self, change: Change) -> tuple[Change, ...]:
+        """Return the latest changes with another one, which says how often the record was revived by then."""
+        revivals = self.changes[-1].revivals if self.changes else 0
+        last = replace(change, revivals=revivals + (change.reason is Reason.REVIVED))
+        return (*self.changes, last)[-_MOST_CHANGES:]
 
     def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
         """Return this record in the state that `reason` belongs to."""
@@ -266,7 +285,8 @@ class Revocation:
         if next_at is not None and ends is not None and ends < next_at:
             next_at = ends if credential is not None else None  # at the end of a token its record ends, too
         ended = self.end(Reason.BLOCKED, now=now, detail=str(error))
-        return replace(ended, refusal=replace(refusal, next_at=next_at))
+        last = replace(ended.changes[-1], cause=refusal.cause_id)
+        return replace(ended, changes=(*ended.changes[:-1], last), refusal=replace(refusal, next_at=next_at))
 
     @property
     def next_attempt(self) -> datetime | None:

@@ -18,7 +18,7 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a record ended without a revocation, or is decided on again; each belongs to one state (`STATE_OF`)."""
+    """Why a record ended without a revocation, or was revived; each belongs to one state (`STATE_OF`)."""
 
     EXPIRED = "expired"
     COVERED = "covered"
@@ -37,12 +37,12 @@ class Reason(StrEnum):
     OWN_STORAGE = "own_storage"  # the account is Sasquash's own
     UNDECIDED = "undecided"  # no decision on its plan before the deadline
     BLOCKED = "blocked"
-    REVIVED = "revived"  # it was revoked, and what revoked it was undone: it is decided on again
     UNDELIVERED = "undelivered"  # Event Grid gave up on the event
     UNREAD = "unread"  # the reported alert can't be read
     CRASHED = "crashed"  # an unexpected error occurred on each attempt
     STILL_ALIVE = "still_alive"  # the action ran, but the credential is still accepted
     TAMPERED = "tampered"  # the histories of records were changed after they were written
+    REVIVED = "revived"  # what its execution had ended is valid again: it is decided anew
 
 
 STATE_OF = {
@@ -63,12 +63,12 @@ STATE_OF = {
     Reason.OWN_STORAGE: State.UNRESOLVED,
     Reason.UNDECIDED: State.UNRESOLVED,
     Reason.BLOCKED: State.FAILED,
-    Reason.REVIVED: State.RECEIVED,
     Reason.UNDELIVERED: State.FAILED,
     Reason.UNREAD: State.FAILED,
     Reason.CRASHED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
     Reason.TAMPERED: State.FAILED,
+    Reason.REVIVED: State.RECEIVED,
 }
 
 # What the path of a leak decides on: another path may have another result.

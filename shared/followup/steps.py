@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from shared.domain.alert import AlertReference
 from shared.domain.execution import KeyDistributionOutcome
+from shared.domain.news import with_announced, with_notification
 from shared.domain.pending_steps import (
     closable,
     incident_due,
@@ -90,8 +91,7 @@ class EventStep:
         await self.events.announce(revocation, changes)
         if self.traces is not None:
             self.traces.reached(revocation, changes)
-        announced = (*revocation.announced, *changes)
-        return Done(lambda current: replace(current, announced=announced))
+        return Done(lambda current: with_announced(current, changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,7 @@ class IncidentStep:
     async def run(self, revocation: Revocation) -> Done:
         """File or update it, and leave the one that it shared. Raises SasquashError."""
         filed, what = await self._shown(revocation)
+        filed = replace(filed, change=revocation.changes[-1])
         if left_incident(revocation):
             before = revocation.filed
             rejoined = shares_incident(revocation) and before is not None and before.item_id == filed.item_id
@@ -191,10 +192,17 @@ class MailStep:
         else:
             await self.summary.add(revocation)
             what = "Added to the next summary mail to the security mailbox."
-        sent = Notification(revocation.state, to, self.store.clock(), revocation.reason)
+        sent = Notification(
+            revocation.state,
+            to,
+            self.store.clock(),
+            revocation.reason,
+            change=revocation.changes[-1],
+            again=revocation.reported_again_at,
+        )
         if to and self.traces is not None:
             self.traces.mailed(revocation, sent)
-        return Done(lambda current: replace(current, notifications=(*current.notifications, sent)), what)
+        return Done(lambda current: with_notification(current, sent), what)
 
 
 @dataclass(frozen=True, slots=True)

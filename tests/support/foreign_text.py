@@ -67,7 +67,7 @@ _QUOTES = (
         "Owner.found_by",
     ),
     *("Plan.impact", "Plan.reason", "Plan.steps", "PolicyReading.detail", "Revocation.decided_by"),
-    *("Refusal.cause", "Refusal.earlier"),
+    "Refusal.cause",
     *("Revocation.detail", "Revocation.owners_rejected", "RichText.parts", "Usage.unknown", "Verification.evidence"),
 )
 _FORMED = {
@@ -107,7 +107,7 @@ _OURS = (
     *("Code.code", "Credential.key_sha256", "Credential.signature_sha256", "Execution.confirmed_by"),
     *("Execution.correlation_id", "Execution.new_sha256", "Execution.old_sha256", "Finding.fingerprint"),
     *("Plan.account_id", "Plan.digest", "Plan.version", "PolicyReading.version", "Revocation.etag"),
-    *("Signer.key_name", "Signer.key_sha256", "Signer.version"),
+    *("Signer.key_name", "Signer.key_sha256", "Signer.version", "Change.cause", "Refusal.earlier"),
     *(
         "Revocation.key_name",
         "Revocation.key_sha256",
@@ -320,7 +320,7 @@ def _complete(record: Revocation) -> Revocation:
         rejections=(Rejection(Caller("Eve", "3"), NOW, "A sample."),),
         evidence_check=EvidenceCheck(EvidenceOutcome.CONFIRMED, NOW, "The alert was read again."),
         reported_again_at=NOW,
-        refusal=Refusal("Regenerating key2 failed: 403 Odd", NOW, NOW, ("409 Odder",)),
+        refusal=Refusal("Regenerating key2 failed: 403 Odd", NOW, NOW, ("ab" * 6,)),
         key_distribution=KeyDistribution(KeyDistributionOutcome.DONE, NOW, "The new key is in the vault.", "x"),
         lockdown=LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}"),
         closed_alerts=(ClosedAlert(samples.ALERT, NOW, "It was closed."),),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.decision.duplicates import due_again
-from shared.domain.pending_steps import next_check, outstanding
+from shared.domain.pending_steps import next_check, outstanding, unannounced, unfiled, unnotified
 from shared.domain.refusal import Refusal, refused_again
 from shared.domain.revocation import Filed, Notification, Revocation
 from shared.domain.states import Reason, State
@@ -44,7 +44,7 @@ def test_another_cause_starts_the_minutes_again_once() -> None:
     first = refused_again(None, "a lock", is_lasting=True, now=NOW)
     later = NOW + timedelta(days=1)
     second = refused_again(first, "403", is_lasting=False, now=later)
-    assert (second.next_at, second.earlier) == (later + timedelta(minutes=1), ("a lock",))
+    assert (second.next_at, second.earlier) == (later + timedelta(minutes=1), (first.cause_id,))
     third = refused_again(second, "a lock", is_lasting=True, now=later + timedelta(minutes=1))
     back = refused_again(third, "403", is_lasting=False, now=later + timedelta(days=1))
     assert back.next_at == later + timedelta(days=2)
@@ -89,6 +89,39 @@ def test_refused_action_is_outstanding_when_it_is_due() -> None:
         notifications=(Notification(record.state, (), NOW, record.reason),),
     )
     assert [outstanding(settled, now=NOW + timedelta(seconds=s)) for s in (59, 60)] == [False, True]
+
+
+def known_to_all(record: Revocation) -> Revocation:
+    change = record.changes[-1]
+    sent = Notification(record.state, ("a@contoso.com",), NOW, record.reason, change=change)
+    return replace(
+        record,
+        key_name="key2",
+        announced=(*record.announced, change),
+        filed=Filed("7", record.state, record.reason, change=change),
+        notifications=(*record.notifications, sent),
+    )
+
+
+def refused_next(record: Revocation, error: Blocked) -> Revocation:
+    now = record.next_attempt
+    assert now is not None
+    again = due_again(record, now=now)
+    assert again is not None
+    return again.blocked(error, now=now)
+
+
+def news(record: Revocation) -> list[bool]:
+    return [unnotified(record), unfiled(record), bool(unannounced(record))]
+
+
+def test_same_refusal_again_is_no_news_and_another_cause_is() -> None:
+    first = known_to_all(refused())
+    assert news(refused_next(first, Blocked("In other words.", cause=SPREADS.cause))) == [False, False, False]
+    second = refused_next(first, Blocked("A ReadOnly lock forbids it."))
+    assert news(second) == [True, True, True]
+    third = refused_next(known_to_all(second), SPREADS)
+    assert news(third) == [False, True, False]  # the incident shows what is
 
 
 def test_attempt_keeps_the_approval_and_the_attribution() -> None:
