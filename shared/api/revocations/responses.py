@@ -208,6 +208,14 @@ class Execution(Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+class Refusal(Struct, frozen=True):
+    """Why Azure refused the action, and when it is tried again."""
+
+    cause: Annotated[str, Meta(description="Stays the same from one attempt to the next.")]
+    since: Annotated[Time, Meta(description="The first refusal for this cause.")]
+    next_at: Annotated[Time | None, Meta(description="The next attempt; null for none.")]
+
+
 class Verification(Struct, frozen=True):
     """Whether Azure still accepts the credential."""
 
@@ -421,6 +429,7 @@ class Revocation(Summary, frozen=True, kw_only=True):
     reported_again_at: Annotated[
         Time | None, Meta(description="When people were last to be notified that a rejected leak was reported again.")
     ]
+    refusal: Annotated[Refusal | None, Meta(description="Where the state is failed (blocked); else null.")]
     execution: Execution | None
     verification: Verification | None
     key_distribution: KeyDistribution | None
