@@ -1,4 +1,4 @@
-"""The proof that a key signed a leak, kept for when the key is gone. Pure."""
+"""Which key was verified to have signed a leak, kept for when that key is gone. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime

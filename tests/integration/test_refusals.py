@@ -127,7 +127,7 @@ async def test_token_that_expired_meanwhile_is_dismissed(driver: Driver) -> None
 async def lost(driver: Driver, account: Account, *, how: str) -> Finding:
     """A leak whose key was regenerated, but nothing says so: the answer was lost, or the host ended."""
     text = account_sas(account.name, account.keys["key1"])
-    if how == "killed":
+    if how == "host ended":
         finding = found(text)
         with pytest.raises(Crashed):
             await driver.app(Lifetime(ends_at=1, counting=REGENERATE, carried_out=True)).fast_path.ingest.receive(
@@ -150,7 +150,7 @@ async def reported_after_one_list(driver: Driver, text: str) -> Finding:
     return await reported(driver, text)
 
 
-@pytest.mark.parametrize("how", ["killed", "answer lost"])
+@pytest.mark.parametrize("how", ["host ended", "answer lost"])
 @pytest.mark.parametrize("refusal", ["listing keys", "a lock", "a day of failures"])
 async def test_rotation_is_recorded_whatever_was_refused_after_it(driver: Driver, how: str, refusal: str) -> None:
     account = await driver.account(tags=TAGS)
@@ -181,7 +181,7 @@ async def test_rotation_is_recorded_whatever_was_refused_after_it(driver: Driver
 
 async def test_second_key_asks_a_person_after_a_rotation_that_was_settled_late(driver: Driver) -> None:
     account = await driver.account()
-    finding = await lost(driver, account, how="killed")
+    finding = await lost(driver, account, how="host ended")
     driver.clock.advance(minutes=4)
     driver.fault(LIST_KEYS, status=403)
     assert (await resumed(driver, finding)).reason is Reason.BLOCKED
