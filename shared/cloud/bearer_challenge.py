@@ -15,13 +15,14 @@ from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import Transport, send
 from shared.domain.azure_clouds import AzureCloud
+from shared.domain.guid import GUID
 from shared.sas.hosts import locate
 
 _VERSION = "2021-12-02"  # the table service, too, has challenges by then
 _QUESTION = "?restype=service&comp=properties"  # which nobody may read without a credential
 _SERVICES = frozenset({"blob", "queue", "table", "file"})
 _PARAMETER = re.compile(r'authorization_uri\s*=\s*"?([^",\s]{1,500})')
-_TENANT = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/.*)?", re.IGNORECASE)
+_TENANT = re.compile(rf"/({GUID})(?:/.*)?")
 
 
 class Tenancy(StrEnum):

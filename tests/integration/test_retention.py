@@ -19,6 +19,7 @@ from shared.persistence.outbox import SETTLED
 from shared.persistence.queues import Message
 from tests.support.driver import Crashed, Driver, Lifetime, found
 from tests.support.leaks import account_sas
+from tests.support.tables import delete_rows
 
 NUMBERS = itertools.count(1)
 LONG = 401 * 24  # hours
@@ -37,9 +38,7 @@ async def app(driver: Driver) -> AsyncIterator[App]:
 
 async def emptied(app: App) -> None:
     fast_path = app.fast_path
-    for table in (fast_path.outbox._table, fast_path.store.revocations._table, fast_path.state_index._table):
-        rows = [(row["PartitionKey"], row["RowKey"]) async for row in table.query_entities("PartitionKey gt ''")]
-        await asyncio.gather(*(table.delete_entity(*key) for key in rows))
+    await delete_rows(fast_path.outbox._table, fast_path.store.revocations._table, fast_path.state_index._table)
 
 
 def finding() -> Finding:
