@@ -15,7 +15,7 @@ from tests.support.decisions import BOB, approved_by, awaiting, digest_of, order
 from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.followups import TAGS, followed
 from tests.support.leaks import account_sas, later, raw_key
-from tests.support.policy_leaks import leaked, set_acl
+from tests.support.policy_leaks import get_acl, leaked, set_acl
 
 
 async def resumed(driver: Driver, finding: Finding, **settings: str) -> Revocation:
@@ -209,6 +209,28 @@ async def test_other_leaks_do_not_wait_for_a_policy_that_azure_does_not_show(dri
     settled = await resumed(driver, finding)
     assert settled.execution is not None
     assert (settled.state, settled.execution.confirmed_by) == (State.CONTAINED, "listing")
+
+
+async def test_leak_of_which_it_is_open_what_was_done_is_not_decided_with_others(driver: Driver) -> None:
+    """Azure refuses to show its policy until just after it was asked what a predecessor did."""
+    account, text = await leaked(driver)
+    finding = found(text)
+    life = Lifetime(ends_at=1, counting=set_acl(account), carried_out=True)
+    with pytest.raises(Crashed):
+        await driver.app(life).fast_path.ingest.receive(report(finding))
+    driver.clock.advance(minutes=4)
+    key = found(raw_key(account.name, account.keys["key2"]))
+    driver.fault(LIST_KEYS, status=403)
+    await driver.app().fast_path.ingest.receive(report(key))  # keeps what the predecessor may have done
+    driver.clock.advance(minutes=2)
+    driver.fault(get_acl(account), status=403, code="AuthorizationFailure", times=2)
+    driver.fault("/fileServices/", status=403, times=2)
+    assert (await resumed(driver, key)).state is State.CONTAINED
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+    driver.clock.advance(minutes=2)
+    settled = await resumed(driver, finding)
+    assert settled.execution is not None
+    assert (settled.state, settled.execution.target) == (State.CONTAINED, "file/homes/partners")
 
 
 # --- revoked by hand
