@@ -140,8 +140,8 @@ async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the 
 
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
 async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Recheck leaks whose policy was missing: re-creating it re-enables the token."""
-    await sasquash().background.dormant_policies.recheck()
+    """Recheck leaks whose policy was missing or ended, which re-creating it re-enables, and those that are open."""
+    await sasquash().background.daily_rechecks.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="45 * * * * *")

@@ -68,6 +68,7 @@ class StoredPolicySpec(ActionSpec):
         "before.",
     )
     done_text = "{target} of {account} was revoked."
+    found_text = "{target} of {account} was ended by somebody else: Sasquash changed nothing."
     recovery_texts = (
         "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the paths "
         "they need, and short-lived. Never re-create or extend {target}: the leaked token would work again.",

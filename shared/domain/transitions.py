@@ -9,7 +9,7 @@ from datetime import datetime
 from shared.domain.account import AccountFacts
 from shared.domain.approval import Approval, AtDeadline, Rejection
 from shared.domain.caller import Caller
-from shared.domain.decision.duplicates import reopened
+from shared.domain.decision.duplicates import reopened, resumed
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters, reporters
 from shared.domain.execution import LockedDown
 from shared.domain.revocation import Revocation
@@ -133,7 +133,8 @@ def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revo
         raise WrongState("Its action already ran. See its history.")
     if current.finding.credential is None and current.finding.order is None:
         raise WrongState("It stands for an unreadable report. Send the report again in a valid format.")
-    return reopened(current, now=now, detail=f"Retried by {by}. {_quoted(reason)}")
+    again = resumed if current.reason is Reason.BLOCKED else reopened
+    return again(current, now=now, detail=f"Retried by {by}. {_quoted(reason)}")
 
 
 def way_back(current: Revocation) -> tuple[LockedDown, AccountFacts]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from shared.followup.service import FollowUp
     from shared.followup.step import Steps
     from shared.followup.traces import Traces
+    from shared.operations.daily_rechecks import DailyRechecks
     from shared.operations.dead_letters import DeadLetters
-    from shared.operations.dormant_policies import DormantPolicies
     from shared.operations.drill import Drill
     from shared.operations.failure_records import FailureRecords
     from shared.operations.history_check import HistoryChecks
@@ -124,11 +124,10 @@ class Background:
         )
 
     @cached_property
-    def dormant_policies(self) -> "DormantPolicies":
-        from shared.operations.dormant_policies import DormantPolicies
+    def daily_rechecks(self) -> "DailyRechecks":
+        from shared.operations.daily_rechecks import DailyRechecks
 
-        actions = self._fast_path.actions
-        return DormantPolicies(self._fast_path.store, keys=actions.account_key.keys, policies=actions.stored_policy)
+        return DailyRechecks(self._fast_path.store, self._fast_path.rechecks)
 
     @cached_property
     def readiness(self) -> "Readiness":

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from shared.domain.alert import AlertReference
 from shared.domain.execution import KeyDistributionOutcome
+from shared.domain.news import with_announced, with_notification
 from shared.domain.pending_steps import (
     closable,
+    confirmed_at,
     incident_due,
     left_incident,
     mail_due_in,
@@ -90,8 +92,7 @@ class EventStep:
         await self.events.announce(revocation, changes)
         if self.traces is not None:
             self.traces.reached(revocation, changes)
-        announced = (*revocation.announced, *changes)
-        return Done(lambda current: replace(current, announced=announced))
+        return Done(lambda current: with_announced(current, changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ class IncidentStep:
     async def run(self, revocation: Revocation) -> Done:
         """File or update it, and leave the one that it shared. Raises SasquashError."""
         filed, what = await self._shown(revocation)
+        filed = replace(filed, change=revocation.changes[-1], confirmed_at=confirmed_at(revocation))
         if left_incident(revocation):
             before = revocation.filed
             rejoined = shares_incident(revocation) and before is not None and before.item_id == filed.item_id
@@ -185,17 +187,24 @@ class MailStep:
     async def run(self, revocation: Revocation) -> Done:
         """Send or queue the mail. Raises SasquashError."""
         to: tuple[str, ...] = ()
-        at = self.store.clock()  # what comes to be known while it is sent is not in it
         if mailed_at_once(revocation):
             to = await self.notifier.send(revocation, now=self.store.clock())
             what = f"Mail sent to {', '.join(to)}."
         else:
             await self.summary.add(revocation)
             what = "Added to the next summary mail to the security mailbox."
-        sent = Notification(revocation.state, to, at, revocation.reason)
+        sent = Notification(
+            revocation.state,
+            to,
+            self.store.clock(),
+            revocation.reason,
+            change=revocation.changes[-1],
+            again=revocation.reported_again_at,
+            confirmed_at=confirmed_at(revocation),
+        )
         if to and self.traces is not None:
             self.traces.mailed(revocation, sent)
-        return Done(lambda current: replace(current, notifications=(*current.notifications, sent)), what)
+        return Done(lambda current: with_notification(current, sent), what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Table `accounts`: each storage account's lock, the findings that wait for it, and what Sasquash rotated or revoked.
 
 Partition = the account's name (for a custom domain, the leaked host). Rows: "lock",
-"waiting~<fingerprint>", "rotation~<hash of the new key, or time of the revocation>". One query reads them all, in the
-same round as the keys.
+"waiting~<fingerprint>", "rotation~<hash of the new key, or time of the revocation>", and "unsettled~<holder>": what a
+holder of the lock may have done, and Azure refused to say. One query reads them all, in the same round as the keys.
 
 A lock is released by removing its row. Where the account's keys were listed just now, the row stays and says how long
 the account cools down. So its keys are listed once in ten seconds, however many findings come to however many
@@ -120,10 +120,13 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class AccountRows:
-    """What one partition (or several) held at one moment."""
+    """What one partition (or several) held at one moment. `unsettled` are the intents of holders of the lock of which
+    it is open what they did.
+    """
 
     waiting: tuple[Finding, ...]
     rotations: tuple[Rotation, ...]
+    unsettled: tuple[Intent, ...] = ()
 
 
 class AccountTable:
@@ -270,10 +273,21 @@ class AccountTable:
         with translate_errors(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(account, key)
 
+    async def keep_unsettled(self, account: str, intent: Intent) -> None:
+        """Keep what a holder of the lock may have done until Azure says whether it did. Idempotent."""
+        row = {"PartitionKey": account, "RowKey": f"unsettled~{intent.holder}", "Intent": _text(intent)}
+        await self._upsert(row)
+
+    async def remove_unsettled(self, account: str, intent: Intent) -> None:
+        """Forget what a holder of the lock may have done: it is recorded, or was never done. Idempotent."""
+        with translate_errors(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
+            await self._table.delete_entity(account, f"unsettled~{intent.holder}")
+
     async def rows(self, partitions: Iterable[str]) -> AccountRows:
         """Return who waits for the account and how it was rotated lately."""
         waiting: dict[str, Finding] = {}
         rotations: list[Rotation] = []
+        unsettled: list[Intent] = []
         for partition in dict.fromkeys(partitions):
             with translate_errors(f"Reading what waits for account {partition}"):
                 async for row in self._table.query_entities(
@@ -284,7 +298,9 @@ class AccountTable:
                         waiting[finding.fingerprint] = finding
                     elif row["RowKey"].startswith("rotation~"):
                         rotations.append(msgspec.json.decode(row["Rotation"], type=Rotation))
-        return AccountRows(tuple(waiting.values()), tuple(rotations))
+                    elif row["RowKey"].startswith("unsettled~"):
+                        unsettled.append(msgspec.json.decode(row["Intent"], type=Intent))
+        return AccountRows(tuple(waiting.values()), tuple(rotations), tuple(unsettled))
 
     async def _upsert(self, row: dict[str, str]) -> None:
         with translate_errors(f"Writing a row of account {row['PartitionKey']}"):

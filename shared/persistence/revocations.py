@@ -162,6 +162,13 @@ class Ledger:
             if record is not None:
                 yield record
 
+    async def watched(self) -> AsyncIterator[Revocation]:
+        """Yield every record that is watched (`domain.watch`)."""
+        async for row in self._index.watched():
+            record = await self._of_row(row)
+            if record is not None:
+                yield record
+
     async def ended_for(self, *reasons: Reason) -> AsyncIterator[Revocation]:
         """Yield every record that stands for one of `reasons`."""
         for state in dict.fromkeys(STATE_OF[reason] for reason in reasons):

@@ -1,6 +1,7 @@
 """Which records are in which state since when, and which have work outstanding: the index of the revocations.
 
 Table `states`. Partition = a state, row = "<time that runs backwards>~<fingerprint>": it lists its newest first.
+`WatchedUntil` says until when a decided record is checked daily against what is there, if it is.
 Partition "open", row = fingerprint: a record that the sweep checks when `DueAt` has come.
 
 No transaction reaches over partitions, so the rows may say less, or more, than the records. A record is never missing
@@ -22,8 +23,10 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
+from shared.domain.pending_steps import next_check
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
+from shared.domain.watch import watched_until
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)
@@ -78,12 +81,13 @@ class StateIndex:
         writes = [self.note_state(revocation)]
         before = revocation.written.state if revocation.written is not None else None
         # In these states its row is there: nothing takes it away before all is done.
-        if before not in _STAYS_OPEN or revocation.state is State.AWAITING_APPROVAL:
+        if before not in _STAYS_OPEN or next_check(revocation) is not None:
             writes.append(self._open(revocation))
         await asyncio.gather(*writes)
 
     async def note_state(self, revocation: Revocation) -> None:
         """Write that the record has reached its state. Idempotent."""
+        until = watched_until(revocation)
         await self._upsert(
             {
                 "PartitionKey": revocation.state.value,
@@ -91,12 +95,13 @@ class StateIndex:
                 "Account": revocation.account_name or "",
                 "Reason": revocation.reason.value if revocation.reason else "",
             }
+            | ({"WatchedUntil": until} if until is not None else {})
         )
 
     async def _open(self, revocation: Revocation) -> None:
-        due_at = self._clock() + SWEEP_AFTER
-        if revocation.deadline is not None and revocation.state is State.AWAITING_APPROVAL:
-            due_at = min(due_at, revocation.deadline)
+        due_at, known = self._clock() + SWEEP_AFTER, next_check(revocation)
+        if known is not None:
+            due_at = min(due_at, known)
         await self._upsert({"PartitionKey": _OPEN, "RowKey": revocation.fingerprint, "DueAt": due_at, "Sweeps": 0})
 
     async def forget(self, fingerprint: str, change: Change) -> None:
@@ -137,6 +142,13 @@ class StateIndex:
         async for row in self._query(query, {"state": state.value, **names}):
             yield IndexRow(state, row["RowKey"])
 
+    async def watched(self) -> AsyncIterator[IndexRow]:
+        """Yield the rows of records that are watched (`domain.watch`)."""
+        query = "PartitionKey eq @state and WatchedUntil gt @now"
+        for state in State:
+            async for row in self._query(query, {"state": state.value, "now": self._clock()}):
+                yield IndexRow(state, row["RowKey"])
+
     async def in_state_before(self, state: State, before: datetime) -> AsyncIterator[IndexRow]:
         """Yield the rows of records that reached a state before that time, the latest first."""
         first = f"{(_END_OF_TIME - before) // timedelta(microseconds=1):020}"
@@ -160,7 +172,7 @@ class StateIndex:
             yield OpenRow(row["RowKey"], row["DueAt"], row["Sweeps"], str(row.metadata["etag"]))
 
     async def check_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
-        """Have the sweep check again: in 20 minutes for a day, every six hours from then on, and at the deadline.
+        """Have the sweep check again: in 20 minutes for a day, every six hours from then on, and at `deadline`.
 
         A row that was written meanwhile says already when.
         """

@@ -25,6 +25,7 @@ from shared.domain.execution import (
     Verification,
 )
 from shared.domain.known_paths import MOST, KnownPaths
+from shared.domain.refusal import Refusal
 from shared.domain.revocation import (
     MOST_ALERTS,
     Change,
@@ -36,6 +37,7 @@ from shared.domain.revocation import (
     Sighting,
     StepLease,
 )
+from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import RichText
@@ -50,6 +52,7 @@ from tests.support.samples import NOW
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
 LATER = NOW + timedelta(microseconds=123456)
 ALERT = AlertReference(AlertSource.AZURE_DEVOPS, f"{'o' * 50}/{'\U0001d5e3' * 64}/{'\U0001d5e5' * 64}", "9" * 19)
+LAST = Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE, revivals=9)
 PEOPLE = tuple(f"{number}{'o' * 60}@contoso.com" for number in range(6))
 STATES: tuple[tuple[State, Reason | None], ...] = (
     *((state, None) for state in State if state is not State.RECEIVED),
@@ -132,9 +135,12 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         verification=Verification(
             Outcome.STILL_ALIVE, LATER, ("What was seen at one endpoint, in a sentence. " * 6,) * 9
         ),
-        filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
-        notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
-        announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
+        filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE, change=LAST, confirmed_at=LATER),
+        notifications=tuple(
+            Notification(state, PEOPLE, LATER, reason, change=LAST, again=LATER, confirmed_at=LATER)
+            for state, reason in STATES
+        ),
+        announced=tuple(Change(state, LATER, reason, revivals=9, cause="ab" * 6) for state, reason in STATES * 2),
         leases=tuple(
             StepLease(step, LATER) for step in ("key distribution", "event", "incident", "mail", "closing of alerts")
         ),
@@ -143,7 +149,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),
         closed_alerts=tuple(ClosedAlert(ALERT, LATER, "🦍" * 500, closed=False) for _ in range(MOST_ALERTS)),
         more_alerts=True,
-        changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
+        changes=(LAST,) * 30,
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
         paths=known_paths(),
         first_approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
@@ -156,6 +162,8 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             (ReadAlert(ALERT, EvidenceOutcome.UNCHECKED),) * MOST_ALERTS,
         ),
         reported_again_at=LATER,
+        refusal=Refusal('"' * 300, LATER, LATER, ("ab" * 6,) * 8),
+        signer=Signer("key1", DIGEST, LATER, str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)), DIGEST),
         key_distribution=KeyDistribution(
             KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),

@@ -14,7 +14,7 @@ from shared.domain.execution import Execution, LockedDown
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.domain.text import clean
 from shared.persistence.history_rows import Checked
 from shared.sas import Credential, assess
@@ -63,6 +63,7 @@ def whole(
         "approvers_required": quorum_of(revocation).approvers if waits else None,
         "rejecters_required": rejecters(revocation, now=now) if waits else None,
         "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
+        "refusal": revocation.refusal if revocation.reason is Reason.BLOCKED else None,
         "execution": _execution(execution) if execution is not None else None,
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
         "incident": revocation.filed,

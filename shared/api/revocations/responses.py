@@ -198,10 +198,22 @@ class Execution(Struct, frozen=True):
     old_sha256: Annotated[str | None, Meta(description="SHA-256 of the former key or policy.")]
     new_sha256: Annotated[str | None, Meta(description="SHA-256 of the key or policy that replaced it.")]
     confirmed_by: Annotated[
-        Literal["answer", "listing"], Meta(description="Azure's answer; or a listing where the answer was lost.")
+        Literal["answer", "listing", "others"],
+        Meta(
+            description="Azure's answer; a listing where the answer was lost; or `others`: somebody else did it, and "
+            "the key or policy is not what it was when the leak was verified."
+        ),
     ]
     correlation_id: Annotated[str | None, Meta(description="The correlation id of Azure Resource Manager.")]
     notes: tuple[str, ...]
+
+
+class Refusal(Struct, frozen=True):
+    """Why Azure refused the action, and when it is tried again."""
+
+    cause: Annotated[str, Meta(description="Stays the same from one attempt to the next.")]
+    since: Annotated[Time, Meta(description="The first refusal for this cause.")]
+    next_at: Annotated[Time | None, Meta(description="The next attempt; null for none.")]
 
 
 class Verification(Struct, frozen=True):
@@ -417,6 +429,7 @@ class Revocation(Summary, frozen=True, kw_only=True):
     reported_again_at: Annotated[
         Time | None, Meta(description="When people were last to be notified that a rejected leak was reported again.")
     ]
+    refusal: Annotated[Refusal | None, Meta(description="Where the state is failed (blocked); else null.")]
     execution: Execution | None
     verification: Verification | None
     key_distribution: KeyDistribution | None

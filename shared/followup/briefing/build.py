@@ -144,10 +144,10 @@ def _done(revocation: Revocation) -> str:
     seen = "Confirmed by reading the current state: Azure's response was lost, or no change was needed."
     return " ".join(
         (
-            f"{spec.done(execution.target, name).removesuffix('.')}{how}{spec.untouched}.",
+            f"{spec.happened(execution, name).removesuffix('.')}{how}{spec.untouched if execution.is_ours else ''}.",
             *((seen,) if execution.confirmed_by == "listing" else ()),
             *execution.notes,
-            *_decision(revocation),
+            *(_decision(revocation) if execution.is_ours else ()),
             *_key_distribution(revocation),
         )
     )
@@ -239,9 +239,23 @@ def _next_steps(revocation: Revocation, *, now: datetime) -> list[Line]:
             return ["Revoke it manually, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
         case State.FAILED, Reason.STILL_ALIVE if spec is not None and execution is not None:
             return [spec.if_still_accepted(revocation, execution)]
+        case State.FAILED, Reason.BLOCKED:
+            return [revocation.detail, *_next_attempt(revocation)]
         case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
+
+
+def _next_attempt(revocation: Revocation) -> list[Line]:
+    """Return when an action that was refused is tried again, and how to try it at once."""
+    due, retry = revocation.next_attempt, Code(f"POST /api/revocations/{revocation.fingerprint}/retry")
+    if due is None:
+        return [RichText.of("Sasquash does not try again by itself. Once the cause is removed: ", retry, ".")]
+    when = f"Sasquash tries again at {due:%Y-%m-%d %H:%M} UTC, and daily later. To try at once: "
+    return [
+        RichText.of(when, retry, "."),
+        "If you revoke it by hand, leave the record open: Sasquash verifies that and closes it.",
+    ]
 
 
 def _at_its_place(finding: Finding) -> tuple[str, ...]:
@@ -308,7 +322,7 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
         entries.append(TimelineEntry(revocation.reported_again_at, "reported again"))
     if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
-        done = ACTION_SPECS[revocation.execution.action].done(revocation.execution.target, name)
+        done = ACTION_SPECS[revocation.execution.action].happened(revocation.execution, name)
         entries.append(TimelineEntry(revocation.execution.at, done.removesuffix(".")))
     entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
     if revocation.key_distribution is not None and revocation.key_distribution.outcome is KeyDistributionOutcome.DONE:

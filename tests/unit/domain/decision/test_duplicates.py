@@ -137,7 +137,7 @@ def test_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
 
 def test_reopened_record_keeps_its_notifications_alone() -> None:
     record = ended(
-        Reason.BLOCKED,
+        Reason.NO_KEY_MATCHES,
         key_name="key2",
         key_sha256="0" * 64,
         attributed_at=NOW,
@@ -163,7 +163,7 @@ def test_reopened_record_keeps_its_notifications_alone() -> None:
 @pytest.mark.parametrize("second", [None, samples.approval("d" * 64)])
 def test_first_approval_is_kept_unless_it_was_used(second: Approval | None) -> None:
     first = replace(samples.approval("d" * 64), reason="The first")
-    anew = reported(ended(Reason.BLOCKED, first_approval=first, approval=second))
+    anew = reported(ended(Reason.NO_KEY_MATCHES, first_approval=first, approval=second))
 
     assert (anew.first_approval, anew.approval) == (first if second is None else None, None)
 
@@ -204,7 +204,7 @@ def test_report_just_after_the_rejection_is_the_one_that_was_rejected() -> None:
 def test_that_azure_accepted_the_token_once_stays_known(alive: bool | None, is_kept: bool) -> None:
     said = samples.liveness(alive)
 
-    assert (reported(ended(Reason.BLOCKED, liveness=said)).liveness == said) is is_kept
+    assert (reported(ended(Reason.NO_KEY_MATCHES, liveness=said)).liveness == said) is is_kept
 
 
 def test_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_end() -> None:

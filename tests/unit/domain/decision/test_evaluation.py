@@ -84,6 +84,18 @@ def test_leak_that_no_key_fits_names_the_rotation_of_ours_that_may_be_why(
     assert ("Sasquash itself" in one.verdict.detail) is named
 
 
+@pytest.mark.parametrize(("minutes", "named"), [(-1, False), (1, True)])
+def test_leak_that_no_key_fits_names_a_key_that_somebody_made_after_it_was_found(minutes: int, named: bool) -> None:
+    """A ReadOnly lock forbids to list the keys, so that a key may be rotated by hand before it is compared."""
+    made = samples.finding().detected_at + minutes * MINUTE
+    read = snapshot(keys=NEW_KEYS)
+    keys = {name: replace(key, created=made if name == "key2" else None) for name, key in read.keys.items()}
+    one = evaluated(samples.account_sas(key_name="key2"), replace(read, keys=keys))
+
+    assert one.verdict.reason is Reason.NO_KEY_MATCHES
+    assert ("key2 was regenerated at" in one.verdict.detail) is named
+
+
 def test_latest_revocation_of_ours_casts_doubt_on_a_key_that_began_before_it() -> None:
     before, after = (
         PastExecution(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, NOW - timedelta(days=days)) for days in (9, 1)
