@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.operations.poison_messages import PoisonMessages
     from shared.operations.readiness import Readiness
     from shared.operations.rebuild import Rebuild
+    from shared.operations.refusal_reminders import RefusalReminders
     from shared.operations.retention import Retention
     from shared.operations.sweeper import Sweeper
     from shared.persistence.history_rows import HistoryRows
@@ -128,6 +129,21 @@ class Background:
         from shared.operations.daily_rechecks import DailyRechecks
 
         return DailyRechecks(self._fast_path.store, self._fast_path.rechecks)
+
+    @cached_property
+    def refusal_reminders(self) -> "RefusalReminders":
+        from shared.operations.refusal_reminders import RefusalReminders
+        from shared.persistence.reminders import Reminders
+
+        process, store = self._process, self._fast_path.store
+        table = process.clients.tables.get_table_client(DIGEST_TABLE)
+        return RefusalReminders(
+            store=store,
+            reminders=Reminders(table, clock=process.clock, new_id=process.new_id),
+            graph=lambda: self._connections.graph,
+            warm_up=import_for_people,
+            settings=process.settings,
+        )
 
     @cached_property
     def readiness(self) -> "Readiness":

@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 SASQUASH = "sasquash"  # who did what no person asked for
 
 _CHANGE_ATTEMPTS = 20
+_AT_ONCE = 16  # records that are read in parallel
 _ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one of a claim that never stood
 
 type _Write = tuple[str, dict[str, object], dict[str, Any]]
@@ -151,16 +152,21 @@ class Ledger:
         states = tuple(State) if state is None else (state,)
         key = None if after is None else page_tokens.read(after, of=state)
         rows, last = await self._index.newest(states, account=account, limit=limit, after=key)
-        records = await asyncio.gather(*(self._of_row(row) for row in rows))
+        records = await self._of_rows(rows)
         place = None if last is None else page_tokens.written(last, of=state)
-        return tuple(record for record in records if record is not None), place
+        return records, place
 
     async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:
-        """Yield every record in a state; for some reasons only, where there are any."""
+        """Yield every record in a state; for some reasons only, where there are any. Several are read at a time."""
+        rows: list[IndexRow] = []
         async for row in self._index.in_state(state, reasons=reasons):
-            record = await self._of_row(row)
-            if record is not None:
-                yield record
+            rows.append(row)
+            if len(rows) == _AT_ONCE:
+                for record in await self._of_rows(rows):
+                    yield record
+                rows.clear()
+        for record in await self._of_rows(rows):
+            yield record
 
     async def watched(self) -> AsyncIterator[Revocation]:
         """Yield every record that is watched (`domain.watch`)."""
@@ -174,6 +180,10 @@ class Ledger:
         for state in dict.fromkeys(STATE_OF[reason] for reason in reasons):
             async for record in self.in_state(state, reasons=[r for r in reasons if STATE_OF[r] is state]):
                 yield record
+
+    async def _of_rows(self, rows: Iterable[IndexRow]) -> tuple[Revocation, ...]:
+        records = await asyncio.gather(*(self._of_row(row) for row in rows))
+        return tuple(record for record in records if record is not None)
 
     async def _of_row(self, row: IndexRow) -> Revocation | None:
         """Return the record that a row of the index stands for; None where the row is outdated.

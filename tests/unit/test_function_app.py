@@ -31,6 +31,7 @@ HEAVY = (
     "shared.operations.sweeper",
     "shared.operations.dead_letters",
     "shared.operations.poison_messages",
+    "shared.operations.refusal_reminders",
     "shared.followup.mail.summary_store",
     "shared.api.console",
     "opentelemetry",

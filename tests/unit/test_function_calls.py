@@ -1,5 +1,6 @@
 """What each function hands on to its service, called as by the Functions worker."""
 
+import asyncio
 import base64
 import importlib
 import json
@@ -21,9 +22,11 @@ from shared.api.intake.routes import Intake
 from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
-from shared.errors import MalformedEvent
+from shared.errors import MalformedEvent, TransientFailure
+from shared.operations.daily_rechecks import DailyRechecks
 from shared.operations.dead_letters import DeadLetters
 from shared.operations.poison_messages import PoisonMessages
+from shared.operations.refusal_reminders import RefusalReminders
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from shared.sources.alert_reader import AlertReader
@@ -45,6 +48,8 @@ class NotingApp:
     dead_letters: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DeadLetters))
     poison_messages: AsyncMock = field(default_factory=lambda: AsyncMock(spec=PoisonMessages))
     health: AsyncMock = field(default_factory=lambda: AsyncMock(spec=HealthCheck))
+    daily_rechecks: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DailyRechecks))
+    refusal_reminders: AsyncMock = field(default_factory=lambda: AsyncMock(spec=RefusalReminders))
     inventories: int = 0
 
     @property
@@ -310,3 +315,36 @@ async def test_mail_is_sent_though_the_incidents_fail(app: ModuleType, monkeypat
     with pytest.raises(RuntimeError, match="incidents"):
         await call(app, "send_digest", timer=None)
     background.summary_mail.send.assert_awaited_once()
+
+
+async def test_people_are_reminded_of_refusals_after_the_rechecks(app: ModuleType, services: NotingApp) -> None:
+    done: list[str] = []
+    services.daily_rechecks.run.side_effect = lambda: done.append("rechecks")
+    services.refusal_reminders.run.side_effect = lambda: done.append("reminders")
+
+    await call(app, "look_again", timer=None)
+
+    assert done == ["rechecks", "reminders"]
+
+
+async def test_people_are_reminded_of_refusals_also_if_the_rechecks_fail(
+    app: ModuleType, services: NotingApp
+) -> None:
+    services.daily_rechecks.run.side_effect = TransientFailure("No answer.")
+
+    with pytest.raises(TransientFailure):
+        await call(app, "look_again", timer=None)
+
+    services.refusal_reminders.run.assert_awaited_once()
+
+
+async def test_people_are_reminded_of_refusals_also_if_the_rechecks_take_too_long(
+    app: ModuleType, services: NotingApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_RECHECKING", 0)
+    services.daily_rechecks.run.side_effect = asyncio.Event().wait
+
+    with pytest.raises(TimeoutError):
+        await call(app, "look_again", timer=None)
+
+    services.refusal_reminders.run.assert_awaited_once()

@@ -147,9 +147,9 @@ def test_request_is_mailed_once_more_when_an_alert_confirms_it_whatever_the_cloc
     known = replace(record, filed=Filed("7", record.state, change=asked), notifications=(first,))
     confirmed = replace(known, evidence_check=check)
     again = replace(first, confirmed_at=LATER)
-    told = replace(confirmed, notifications=(first, again), filed=replace(confirmed.filed, confirmed_at=LATER))  # type: ignore[type-var]
+    informed = replace(confirmed, notifications=(first, again), filed=replace(confirmed.filed, confirmed_at=LATER))  # type: ignore[type-var]
 
     assert (unnotified(known), unfiled(known)) == (False, False)
     assert unfiled(confirmed)
     assert unnotified(replace(confirmed, notifications=(replace(first, to=("a@contoso.com",)),)))
-    assert not unfiled(told)
+    assert not unfiled(informed)
