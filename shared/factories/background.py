@@ -298,6 +298,7 @@ class Background:
 
     @cached_property
     def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.activity_log import ActivityLog
         from shared.cloud.logs import UsageLogs
         from shared.followup import steps
         from shared.followup.events import StateEvents
@@ -311,7 +312,13 @@ class Background:
         process, connections, incidents = self._process, self._connections, self._incidents
         store, other_policies = self._fast_path.store, OtherPolicies(self._fast_path.actions)
         logs = UsageLogs(process.clients.logs, logged=connections.governance.logged, clock=process.clock)
-        exposure = ResidualExposure(connections.arm_reader, other_policies, process.transport, clock=process.clock)
+        exposure = ResidualExposure(
+            connections.arm_reader,
+            ActivityLog(connections.arm_reader),
+            other_policies,
+            process.transport,
+            clock=process.clock,
+        )
         return Steps(
             concurrent=(
                 steps.KeyDistributionStep(self.key_distribution),
