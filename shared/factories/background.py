@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.incidents.hourly import HourlyIncidents
     from shared.followup.incidents.sharepoint import Incidents
+    from shared.followup.investigation.changed_by import WhoChanged
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
     from shared.followup.owners.lookup import Ownership
@@ -281,6 +282,20 @@ class Background:
             return None
         return azure_monitor(
             settings.insights_connection, client_id=settings.client_id, authority=settings.cloud.authority
+        )
+
+    @cached_property
+    def who_changed(self) -> "WhoChanged":
+        from shared.cloud.activity_log import ActivityLog
+        from shared.cloud.policy_log import PolicyLog
+        from shared.followup.investigation.changed_by import WhoChanged
+
+        process, governance = self._process, self._connections.governance
+        return WhoChanged(
+            ActivityLog(self._connections.arm_reader),
+            PolicyLog(process.clients.logs, logged=governance.logged, clock=process.clock),
+            governance.principal,
+            clock=process.clock,
         )
 
     @cached_property
