@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.incidents.hourly import HourlyIncidents
     from shared.followup.incidents.sharepoint import Incidents
+    from shared.followup.investigation.changed_by import WhoChanged
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
     from shared.followup.owners.lookup import Ownership
@@ -303,6 +304,20 @@ class Background:
         )
 
     @cached_property
+    def who_changed(self) -> "WhoChanged":
+        from shared.cloud.activity_log import ActivityLog
+        from shared.cloud.policy_log import PolicyLog
+        from shared.followup.investigation.changed_by import WhoChanged
+
+        process, governance = self._process, self._connections.governance
+        return WhoChanged(
+            ActivityLog(self._connections.arm_reader),
+            PolicyLog(process.clients.logs, logged=governance.logged, clock=process.clock),
+            governance.principal,
+            clock=process.clock,
+        )
+
+    @cached_property
     def follow_up(self) -> "FollowUp":
         from shared.followup.service import FollowUp
         from shared.followup.verification import VerificationStep
@@ -317,6 +332,7 @@ class Background:
 
     @cached_property
     def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.activity_log import ActivityLog
         from shared.cloud.logs import UsageLogs
         from shared.followup import steps
         from shared.followup.events import StateEvents
@@ -330,7 +346,13 @@ class Background:
         process, connections, incidents = self._process, self._connections, self._incidents
         store, other_policies = self._fast_path.store, OtherPolicies(self._fast_path.actions)
         logs = UsageLogs(process.clients.logs, logged=connections.governance.logged, clock=process.clock)
-        exposure = ResidualExposure(connections.arm_reader, other_policies, process.transport, clock=process.clock)
+        exposure = ResidualExposure(
+            connections.arm_reader,
+            ActivityLog(connections.arm_reader),
+            other_policies,
+            process.transport,
+            clock=process.clock,
+        )
         return Steps(
             concurrent=(
                 steps.KeyDistributionStep(self.key_distribution),
