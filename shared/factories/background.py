@@ -52,7 +52,8 @@ class Background:
     def sweeper(self) -> "Sweeper":
         from shared.operations.sweeper import Sweeper
 
-        return Sweeper(self._fast_path.store, self._fast_path.state_index)
+        at_deadline = self._process.settings.at_deadline
+        return Sweeper(self._fast_path.store, self._fast_path.state_index, at_deadline=at_deadline)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
@@ -294,6 +295,7 @@ class Background:
             verification=VerificationStep(self._fast_path.actions, store),
             steps=lambda: self._follow_up_steps,
             warm_up=self._warm_up,
+            at_deadline=self._process.settings.at_deadline,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
+from shared.domain.approval import AtDeadline
 from shared.domain.pending_steps import outstanding
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
@@ -27,9 +28,10 @@ _ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a 
 class Sweeper:
     """Finds what is stuck in any state, and approvals past their deadline."""
 
-    def __init__(self, store: Store, index: StateIndex) -> None:
+    def __init__(self, store: Store, index: StateIndex, *, at_deadline: AtDeadline) -> None:
         self._store = store
         self._index = index
+        self._at_deadline = at_deadline
 
     async def run(self) -> None:
         """Check every record that is due. One that can't be checked stops no other.
@@ -77,7 +79,7 @@ class Sweeper:
             await self._store.accounts.add_waiting(record.finding)
             await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
         elif deadline is not None and deadline <= now:
-            await approval_deadlines.settle(self._store, record)
+            await approval_deadlines.settle(self._store, record, setting=self._at_deadline)
         else:
             await self._store.queues.follow_up(record.fingerprint, swept=True)
 

@@ -395,7 +395,12 @@ class Revocation(Summary, frozen=True, kw_only=True):
     plan: Plan | None
     at_deadline: Annotated[
         AtDeadline | None,
-        Meta(description="What happens to the plan if it is not decided on by the deadline; else null."),
+        Meta(
+            description=(
+                "What happens to the plan if it is not decided on by the deadline, by the stricter of the settings "
+                "at its request and now; else null."
+            )
+        ),
     ]
     approvers_required: Annotated[
         int | None,

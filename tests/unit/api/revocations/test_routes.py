@@ -11,6 +11,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.api.revocations.routes import Responder
+from shared.domain.approval import AtDeadline
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
@@ -46,7 +47,13 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 
 
 def responder(service: MemoryRevocations, server: KeyServer | None = None) -> Responder:
-    return Responder(service, access_tokens(server), MemoryChecks(), clock=lambda: NOW)  # type: ignore[arg-type]
+    return Responder(
+        service,  # type: ignore[arg-type]
+        access_tokens(server),
+        MemoryChecks(),  # type: ignore[arg-type]
+        clock=lambda: NOW,
+        at_deadline=AtDeadline.ESCALATE,
+    )
 
 
 def holding(record: Revocation) -> MemoryRevocations:
@@ -206,7 +213,7 @@ async def test_wait_includes_the_time_of_the_report() -> None:
 
     for wait, left in ((30, 10), (5, 0)):
         service = Slow()
-        api = Responder(service, access_tokens(), MemoryChecks(), clock=clock)  # type: ignore[arg-type]
+        api = replace(responder(service), clock=clock)
         await api.submit(request(body=REPORT | {"wait": wait}))
         assert service.asked[-1] == left
 
@@ -217,6 +224,14 @@ async def test_report_without_wait_does_not_wait() -> None:
     await responder(service).submit(request(body=REPORT))
 
     assert all(isinstance(asked, ReportRequest) for asked in service.asked)
+
+
+async def test_record_shows_what_comes_at_its_deadline_by_the_setting_of_now() -> None:
+    record = replace(in_state(State.AWAITING_APPROVAL), deadline=NOW, at_deadline=AtDeadline.REVOKE)
+
+    answer = await responder(holding(record)).read(request("GET", fingerprint=record.fingerprint))
+
+    assert said(answer)["at_deadline"] == "escalate"
 
 
 # Orders
