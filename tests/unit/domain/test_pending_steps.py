@@ -8,6 +8,7 @@ import pytest
 
 from shared.domain.approval import EvidenceCheck, EvidenceOutcome
 from shared.domain.execution import Liveness, LockedDown, Outcome, Verification
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.pending_steps import (
     closable,
     confirmed,
@@ -461,6 +462,14 @@ def test_what_was_not_published_before_the_revival_still_is() -> None:
     record = revived(replace(notified(), announced=()))
 
     assert [change.state for change in unannounced(record)] == [State.PROVEN]
+
+
+def test_alert_beyond_the_first_reports_is_closed_and_does_not_hold_up_the_record() -> None:
+    record = done(execution=samples.execution(), named_alerts=NamedAlerts((samples.ALERT,)))
+
+    assert open_alerts(record) == (samples.ALERT,)
+    assert closable(record)
+    assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)
 
 
 # A rejected leak that is reported again
