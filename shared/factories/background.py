@@ -116,7 +116,7 @@ class Background:
 
         table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return HourlyIncidents(
-            groups=HourlyGroups(table, clock=self._process.clock),
+            groups=HourlyGroups(table, clock=self._process.clock, new_id=self._process.new_id),
             incidents=lambda: self._incidents,
             warm_up=import_for_people,
             store=self._fast_path.store,

@@ -6,7 +6,7 @@ the lines sends them a second time.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
@@ -44,7 +44,20 @@ _MOST = 50_000  # lines a mail; the next one is about the rest
 _BATCH = 100  # changes in one transaction
 _HEADER = "digest"
 _URGENT = frozenset({State.FAILED.value, State.AWAITING_APPROVAL.value})
+_GONE_OR_CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED})
 _OF_PARTITION = "PartitionKey eq @p"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line as it was read."""
+
+    key: str
+    etag: str
+
+    @property
+    def unchanged(self) -> dict[str, Any]:
+        return {"etag": self.etag, "match_condition": MatchConditions.IfNotModified}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +96,8 @@ class SummaryMail:
         if not await self._has_lines() or not await self._locked():
             return
         try:
-            tally, keys = await self._due()
-            if not keys:
+            tally, lines = await self._due()
+            if not lines:
                 return
             await asyncio.to_thread(self.warm_up)
             worst = [briefing for line in tally.kinds.values() if (briefing := await self._in_full(line)) is not None]
@@ -92,7 +105,7 @@ class SummaryMail:
             await self.graph().send_mail(self.settings.mail_sender, message, finding_id=_HEADER)
             for kind in tally.kinds:
                 await self._upsert(kind, {"PartitionKey": _MAILED, "At": self.store.clock()})
-            await self._remove(keys)
+            await self._remove(lines)
         finally:
             await self._unlock()
 
@@ -110,19 +123,19 @@ class SummaryMail:
                 return True
         return False
 
-    async def _due(self) -> tuple[Tally, list[str]]:
-        """Return what the next mail is about, and the keys of its lines."""
+    async def _due(self) -> tuple[Tally, list[_Row]]:
+        """Return what the next mail is about, and the rows of its lines."""
         lately = await self._mailed_lately()
-        tally, keys = Tally(), []
+        tally, lines = Tally(), list[_Row]()
         with translate_errors("Reading the summary mail"):
             async for row in self.table.query_entities(_OF_PARTITION, parameters={"p": _LINE}):
                 line = msgspec.json.decode(row["Line"], type=SummaryLine)
                 if line.kind not in lately:
                     tally.add(line)
-                    keys.append(line.key)
-                if len(keys) == _MOST:
+                    lines.append(_Row(line.key, str(row.metadata["etag"])))
+                if len(lines) == _MOST:
                     break
-        return tally, keys
+        return tally, lines
 
     async def _mailed_lately(self) -> set[str]:
         """Return the kinds that a mail of this hour was about."""
@@ -143,38 +156,41 @@ class SummaryMail:
             await self.table.upsert_entity({"RowKey": key, **columns}, mode=UpdateMode.REPLACE)
 
     async def _locked(self) -> bool:
-        now = self.store.clock()
-        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
-        with (
-            translate_errors("Locking the summary mail"),
-            suppress(ResourceModifiedError, ResourceNotFoundError),
-        ):
+        now, holder = self.store.clock(), self.store.new_id()
+        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING, "Holder": holder}
+        with translate_errors("Locking the summary mail"), suppress(ResourceNotFoundError):
             with suppress(ResourceExistsError):
                 await self.table.create_entity(lock)
                 return True
             held = await self.table.get_entity(_LOCK, _LOCK)
+            if held.get("Holder") == holder:
+                return True  # ours: the answer to a first attempt was lost
             if held["Until"] <= now:
-                unchanged: dict[str, Any] = {
-                    "etag": held.metadata["etag"],
-                    "match_condition": MatchConditions.IfNotModified,
-                }
-                await self.table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
-                return True
+                with suppress(ResourceModifiedError):
+                    await self.table.update_entity(
+                        lock, mode=UpdateMode.REPLACE, **_Row(_LOCK, str(held.metadata["etag"])).unchanged
+                    )
+                    return True
+                held = await self.table.get_entity(_LOCK, _LOCK)
+                return bool(held.get("Holder") == holder)
         return False
 
-    async def _remove(self, keys: Iterable[str]) -> None:
-        gone = list(keys)
+    async def _remove(self, sent: Sequence[_Row]) -> None:
+        """Remove the lines that were sent. One that was written again meanwhile is news, and stays."""
         with translate_errors("Removing sent lines of the summary mail"):
-            for start in range(0, len(gone), _BATCH):
-                rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
+            for start in range(0, len(sent), _BATCH):
+                rows = sent[start : start + _BATCH]
                 try:
-                    await self.table.submit_transaction([("delete", row, {}) for row in rows])
+                    await self.table.submit_transaction(
+                        [("delete", {"PartitionKey": _LINE, "RowKey": row.key}, row.unchanged) for row in rows]
+                    )
                 except TableTransactionError as error:
-                    if error.status_code != HTTPStatus.NOT_FOUND:
+                    if error.status_code not in _GONE_OR_CHANGED:
                         raise
                     # Sent again after a lost answer: a row is gone, and so are all, unless somebody else removed it.
                     for row in rows:
-                        await self.table.delete_entity(row["PartitionKey"], row["RowKey"])
+                        with suppress(ResourceModifiedError):
+                            await self.table.delete_entity(_LINE, row.key, **row.unchanged)
 
     async def _unlock(self) -> None:
         with translate_errors("Unlocking the summary mail"):
