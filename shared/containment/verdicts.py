@@ -82,7 +82,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         paths=decided.paths if decided.paths.verified else current.paths,
         changes=current.changes_with(decided.changes[-1]),
         sightings=current.sightings,
-        more_alerts=current.more_alerts,
+        named_alerts=current.named_alerts,
         leases=current.leases,
         filed=current.filed,
         notifications=current.notifications,

@@ -228,23 +228,23 @@ def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
     revoked = revocation.state in (State.PROVEN, State.CLOSED) and execution is not None and execution.revokes
     if not revoked and revocation.reason is not Reason.COVERED:
         return ()
-    closed = {closed.alert for closed in revocation.closed_alerts}
-    return tuple(alert for alert in revocation.alerts if alert not in closed)
+    return tuple(alert for alert in revocation.alerts if not revocation.has_settled(alert))
 
 
 def closable(revocation: Revocation) -> bool:
     """Whether all is done: verified, filed, notified and published. A lockdown stays open until it is undone.
 
-    A lockdown with an empty `after` never took effect: another action replaced it.
+    A lockdown with an empty `after` never took effect: another action replaced it. Alerts beyond the first reports
+    are closed in a closed record, too: a flood of them would keep it open for good.
     """
-    locked = revocation.lockdown
+    locked, alerts = revocation.lockdown, open_alerts(revocation)
     return (
         revocation.state is State.PROVEN
         and revocation.filed is not None
         and not revocation.filed.shared
         and any(sent.state is State.PROVEN for sent in notifications_that_count(revocation))
         and any(change.state is State.PROVEN for change in announcements_that_count(revocation))
-        and not open_alerts(revocation)
+        and not any(alert in revocation.shown_alerts for alert in alerts)
         and (locked is None or not locked.after or locked.undone_at is not None)
     )
 

@@ -4,6 +4,7 @@ It answers every question of a person on call (design decision 11) and holds no 
 tokens are the exception: the execution that they are stored with revoked them, and they are removed after use.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from shared.domain.execution import (
 )
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.refusal import Refusal, refused_again
 from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
@@ -31,8 +33,7 @@ from shared.sas import Credential, signed_address
 _MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
 _LONGEST_CAUSE = 300
 _ORDERS_TRIED_FOR = timedelta(days=7)  # an order that is months old would surprise people
-MOST_ALERTS = 20
-"""How many alerts of one record are checked and closed. Further ones stay open, and the record says so."""
+_MOST_CLOSED = 20  # of 1500 characters; the history has them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,8 @@ class Revocation:
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
     refusal: Refusal | None = None  # the latest one of its action; None: there was none, or it was reopened since
     signer: Signer | None = None  # which key signed it, once verified; it stays when the key is gone
-    closed_alerts: tuple[ClosedAlert, ...] = ()
-    more_alerts: bool = False  # alerts were named beyond MOST_ALERTS: they are left open
+    closed_alerts: tuple[ClosedAlert, ...] = ()  # the latest; `named_alerts` knows more
+    named_alerts: NamedAlerts = field(default_factory=NamedAlerts)  # those beyond the sightings, and what is settled
     usage: Usage | None = None  # None: not checked yet
     remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
     paths: KnownPaths = field(default_factory=KnownPaths)
@@ -254,9 +255,28 @@ class Revocation:
 
     @property
     def alerts(self) -> tuple[AlertReference, ...]:
-        """The alerts of other tools about this leak, each once."""
+        """The alerts of other tools about this leak that have a place, each once."""
+        return tuple(dict.fromkeys((*self.shown_alerts, *self.named_alerts.waiting)))
+
+    @property
+    def shown_alerts(self) -> tuple[AlertReference, ...]:
+        """The alerts of the first reports, which the record shows with their places."""
         known = (self.finding.alert, *(sighting.alert for sighting in self.sightings))
         return tuple(dict.fromkeys(alert for alert in known if alert is not None))
+
+    def has_settled(self, alert: AlertReference) -> bool:
+        """Whether an alert needs no more work: it was closed, or left open for good."""
+        return self.named_alerts.has_settled(alert) or any(settled.alert == alert for settled in self.closed_alerts)
+
+    def with_settled(self, settled: Iterable[ClosedAlert], *, now: datetime) -> "Revocation":
+        """Return the record after these alerts were checked. Another instance may have settled one of them, too."""
+        new = tuple(one for one in settled if not self.has_settled(one.alert))
+        alerts = (*(one.alert for one in self.closed_alerts), *(one.alert for one in new))
+        return replace(
+            self,
+            closed_alerts=(*self.closed_alerts, *new)[-_MOST_CLOSED:],
+            named_alerts=self.named_alerts.with_settled(alerts, now=now),
+        )
 
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
         """Return this record in `state`. The latest changes are kept: the history has them all.

@@ -54,7 +54,8 @@ class Background:
     def sweeper(self) -> "Sweeper":
         from shared.operations.sweeper import Sweeper
 
-        return Sweeper(self._fast_path.store, self._fast_path.state_index)
+        at_deadline = self._process.settings.at_deadline
+        return Sweeper(self._fast_path.store, self._fast_path.state_index, at_deadline=at_deadline)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
@@ -105,7 +106,7 @@ class Background:
 
         table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return SummaryMail(
-            SummaryLines(table, clock=self._process.clock),
+            SummaryLines(table, clock=self._process.clock, new_id=self._process.new_id),
             graph=lambda: self._connections.graph,
             warm_up=import_for_people,
             settings=self._process.settings,
@@ -119,7 +120,7 @@ class Background:
 
         table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return HourlyIncidents(
-            groups=HourlyGroups(table, clock=self._process.clock),
+            groups=HourlyGroups(table, clock=self._process.clock, new_id=self._process.new_id),
             incidents=lambda: self._incidents,
             warm_up=import_for_people,
             store=self._fast_path.store,
@@ -328,6 +329,7 @@ class Background:
             verification=VerificationStep(self._fast_path.actions, store),
             steps=lambda: self._follow_up_steps,
             warm_up=self._warm_up,
+            at_deadline=self._process.settings.at_deadline,
         )
 
     @cached_property

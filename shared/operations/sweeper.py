@@ -10,6 +10,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
+from shared.domain.approval import AtDeadline
 from shared.domain.pending_steps import next_check, outstanding
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
@@ -28,9 +29,10 @@ _ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a 
 class Sweeper:
     """Finds what is stuck in any state, and approvals past their deadline."""
 
-    def __init__(self, store: Store, index: StateIndex) -> None:
+    def __init__(self, store: Store, index: StateIndex, *, at_deadline: AtDeadline) -> None:
         self._store = store
         self._index = index
+        self._at_deadline = at_deadline
 
     async def run(self) -> None:
         """Check every record that is due. One that can't be checked stops no other.
@@ -79,7 +81,7 @@ class Sweeper:
             await self._store.accounts.add_waiting(record.finding)
             await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
         elif is_due and record.state is State.AWAITING_APPROVAL:
-            await approval_deadlines.settle(self._store, record)
+            await approval_deadlines.settle(self._store, record, setting=self._at_deadline)
         elif is_due:
             await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
         else:

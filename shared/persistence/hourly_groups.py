@@ -74,9 +74,10 @@ class Begun:
 class HourlyGroups:
     """The only writer and reader of these rows. All methods raise TransientFailure or Blocked."""
 
-    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._table = table
         self._clock = clock
+        self._new_id = new_id
 
     async def join(self, line: SummaryLine) -> tuple[str, bool]:
         """Add a finding to the group of its kind; return the group's id, and whether it was begun for it."""
@@ -122,22 +123,23 @@ class HourlyGroups:
 
     async def begin_writing(self, group: str) -> Group | None:
         """Return the group's incident, to be written by this instance; None while another one is writing it."""
-        until = self._clock() + _WRITING
-        with (
-            translate_errors("Locking an incident of unconfirmed findings"),
-            suppress(ResourceExistsError, ResourceModifiedError),
-        ):
-            try:
-                held = await self._table.get_entity(group, _GROUP)
-            except ResourceNotFoundError:
-                await self._list(group)
-                answer = await self._table.create_entity(_row(Group(group, None, "", "", ""), until))
-                return Group(group, None, "", "", str(answer["etag"]))
-            if held["Until"] is None or held["Until"] <= self._clock():
+        until, holder = self._clock() + _WRITING, self._new_id()
+        with translate_errors("Locking an incident of unconfirmed findings"):
+            with suppress(ResourceExistsError, ResourceModifiedError):
+                try:
+                    held = await self._table.get_entity(group, _GROUP)
+                except ResourceNotFoundError:
+                    await self._list(group)
+                    answer = await self._table.create_entity(_row(Group(group, None, "", "", ""), until, holder))
+                    return Group(group, None, "", "", str(answer["etag"]))
+                if held["Until"] is not None and held["Until"] > self._clock():
+                    return None
                 found = _group(held)
-                answer = await self._write(found, until)
+                answer = await self._write(found, until, holder)
                 return replace(found, etag=str(answer["etag"]))
-        return None
+            held = await self._table.get_entity(group, _GROUP)
+            # Ours all the same, if the answer to a first attempt was lost.
+            return _group(held) if held.get("Holder") == holder else None
 
     async def end_writing(self, group: Group) -> None:
         """Save the group's incident, and let others write it. One that another instance took over is left alone."""
@@ -190,6 +192,7 @@ class HourlyGroups:
             await self._table.create_entity({"PartitionKey": _GROUPS, "RowKey": group, "At": self._clock()})
 
     async def _current(self, kind: str) -> tuple[str, bool]:
+        begun: set[str] = set()  # by us: the answer may have been lost
         for _ in range(_TRIES):
             now = self._clock()
             with (
@@ -202,6 +205,7 @@ class HourlyGroups:
                     "Group": _id(kind, now),
                     "Begun": now,
                 }
+                begun.add(str(row["Group"]))
                 try:
                     current = await self._table.get_entity(_CURRENT, kind)
                 except ResourceNotFoundError:
@@ -209,16 +213,16 @@ class HourlyGroups:
                     await self._table.create_entity(row)
                     return str(row["Group"]), True
                 if now < current["Begun"] + HOUR:
-                    return current["Group"], False
+                    return current["Group"], current["Group"] in begun
                 await self._list(str(row["Group"]))
                 unchanged = _if_unchanged(str(current.metadata["etag"]))
                 await self._table.update_entity(row, mode=UpdateMode.REPLACE, **unchanged)
                 return str(row["Group"]), True
         raise TransientFailure("Other instances kept beginning a group of unconfirmed findings. It is tried again.")
 
-    async def _write(self, group: Group, until: datetime) -> Any:
+    async def _write(self, group: Group, until: datetime, holder: str = "") -> Any:
         return await self._table.update_entity(
-            _row(group, until), mode=UpdateMode.REPLACE, **_if_unchanged(group.etag)
+            _row(group, until, holder), mode=UpdateMode.REPLACE, **_if_unchanged(group.etag)
         )
 
     async def _note_change(self, group: str) -> None:
@@ -234,7 +238,7 @@ def _id(kind: str, begun: datetime) -> str:
     return hashlib.sha256(f"unconfirmed|{kind}|{begun.isoformat()}".encode()).hexdigest()
 
 
-def _row(group: Group, until: datetime) -> dict[str, object]:
+def _row(group: Group, until: datetime, holder: str) -> dict[str, object]:
     return {
         "PartitionKey": group.id,
         "RowKey": _GROUP,
@@ -242,6 +246,7 @@ def _row(group: Group, until: datetime) -> dict[str, object]:
         "Sink": group.sink,
         "Shown": group.shown,
         "Until": until,
+        "Holder": holder,
     }
 
 

@@ -9,6 +9,7 @@ from the outbox (REST: "Performing entity group transactions").
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from azure.core import MatchConditions
@@ -39,7 +40,7 @@ class Pruning:
         self._outbox = outbox
 
     async def remove(self, stored: Stored, *, now: datetime) -> bool:
-        """Remove a record as it was read; return False where somebody has changed or removed it meanwhile."""
+        """Remove a record as it was read; return False where somebody has changed it meanwhile."""
         record = stored.record
         if record is None:
             return False
@@ -66,7 +67,10 @@ class Pruning:
         await self._outbox.end_pruning(fingerprint)
 
     async def _replace(self, record: Revocation, left: Iterable[Pruned]) -> bool:
-        """Put what is left in place of the record, if nobody has changed it."""
+        """Put what is left in place of the record, if nobody has changed it.
+
+        It is gone, too, where the answer to a first attempt was lost.
+        """
         partition = partition_of(record.fingerprint)
         guard: dict[str, Any] = {"etag": record.etag, "match_condition": MatchConditions.IfNotModified}
         key = {"PartitionKey": partition, "RowKey": record.fingerprint}
@@ -77,7 +81,9 @@ class Pruning:
                     [("delete", key, guard), *(("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows)]
                 )
             except TableTransactionError as error:
-                if error.status_code in (404, 409, 412):
+                if error.status_code == HTTPStatus.NOT_FOUND:
+                    return True
+                if error.status_code in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
                     return False
                 raise from_azure(error, doing=f"Removing record {record.fingerprint[:12]}") from error
         return True

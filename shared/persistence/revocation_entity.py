@@ -16,6 +16,7 @@ from shared.domain.approval import Approval, EvidenceCheck, Rejection
 from shared.domain.execution import Liveness, LockedDown, Plan
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.revocation import ClosedAlert, HistoryHead, Notification, Revocation, Sighting
 from shared.domain.text import RichText
 from shared.domain.usage import Usage
@@ -30,6 +31,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "lockdown": ("Lockdown", LockedDown | None),
     "sightings": ("Sightings", tuple[Sighting, ...]),
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
+    "named_alerts": ("NamedAlerts", NamedAlerts),
     "usage": ("Usage", Usage | None),
     "remains": ("Remains", tuple[RichText, ...] | None),
     "paths": ("Paths", KnownPaths),
@@ -42,7 +44,7 @@ _APART: dict[str, tuple[str, Any]] = {
 }
 # What a snapshot goes without if it is too long, in this order. The history says what is lost.
 _EXPENDABLE = (
-    *("Usage", "Remains", "Sightings", "ClosedAlerts", "EvidenceCheck", "Liveness"),
+    *("Usage", "Remains", "Sightings", "ClosedAlerts", "NamedAlerts", "EvidenceCheck", "Liveness"),
     *("Policy", "Facts", "Paths", "Lockdown"),
 )
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
@@ -77,6 +79,7 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 lockdown=None,
                 sightings=(),
                 closed_alerts=(),
+                named_alerts=NamedAlerts(),
                 usage=None,
                 remains=None,
                 paths=KnownPaths(),

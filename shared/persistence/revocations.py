@@ -46,6 +46,18 @@ _ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one o
 type _Write = tuple[str, dict[str, object], dict[str, Any]]
 
 
+class _NotWritten(Conflict):
+    """The record is not as it was read. It may be `wanted`, with the row `line` of its history.
+
+    The answer to a first attempt may have been lost: the client tries again, and finds what it has written itself.
+    """
+
+    def __init__(self, message: str, *, wanted: Revocation, line: str | None) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+        self.line = line
+
+
 class Ledger:
     """The only writer of revocations."""
 
@@ -66,12 +78,15 @@ class Ledger:
         self._new_id = new_id
 
     async def claim(self, finding: Finding) -> tuple[Revocation, bool]:
-        """Write a new record for `finding`; return it, and whether it is new (else: the record that was there)."""
+        """Write a new record for `finding`; return it, and whether it is new (else: the record that was there).
+
+        It is new, too, where only the answer to a first attempt was lost.
+        """
         fresh = Revocation.of(finding, now=self._clock())
         try:
             who = str(finding.reported_by or SASQUASH)
             return await self._write(fresh, "create", what=_first_line(finding), who=who), True
-        except Conflict:
+        except _NotWritten as failure:
             known = await self.read(finding.fingerprint)
             if known is None:
                 raise
@@ -79,7 +94,7 @@ class Ledger:
             await self._index.note_state(known)
             if known.changes[-1] != fresh.changes[-1]:
                 await self._index.forget(fresh.fingerprint, fresh.changes[-1])
-            return known, False
+            return known, await self._is_ours(known, failure)
 
     async def read(self, fingerprint: str) -> Revocation | None:
         """Return the record, or None."""
@@ -122,9 +137,12 @@ class Ledger:
         `known` is the record as it was read just now: it is tried with that first. Returns the saved record, or None
         where there is none or nothing was to change. What `change` raises is raised.
         """
+        failure: _NotWritten | None = None
         for attempt in range(_CHANGE_ATTEMPTS):
             at_hand = known if attempt == 0 else None
             current = at_hand or await self.read(fingerprint)
+            if failure is not None and current is not None and await self._is_ours(current, failure):
+                return current
             wanted = change(current) if current is not None else None
             if wanted is None and at_hand is not None:
                 continue  # it may be another by now
@@ -132,8 +150,8 @@ class Ledger:
                 return None
             try:
                 return await self.save(wanted, what=what, who=who)
-            except Conflict:
-                continue
+            except _NotWritten as error:
+                failure = error
         raise Conflict(f"Record {fingerprint[:12]} kept changing while it was being saved. Try again later.")
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
@@ -232,11 +250,28 @@ class Ledger:
             lines.append(("create", row, {}))
         writes: list[_Write] = [(operation, to_entity(revocation, now), guard), *lines]
         writing = self._moved(revocation, writes) if moved else self._submitted(revocation, writes)
-        if lines and self._outbox is not None and revocation.state is not State.RECEIVED:
-            answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
-        else:  # what is not decided yet is copied with its decision, and holds up no action
-            answers = await writing
+        try:
+            if lines and self._outbox is not None and revocation.state is not State.RECEIVED:
+                answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
+            else:  # what is not decided yet is copied with its decision, and holds up no action
+                answers = await writing
+        except Conflict as error:
+            line = str(lines[0][1]["RowKey"]) if lines else None
+            raise _NotWritten(str(error), wanted=revocation, line=line) from None
         return replace(revocation, etag=answers[0]["etag"], written=revocation.changes[-1])
+
+    async def _is_ours(self, current: Revocation, failure: _NotWritten) -> bool:
+        """Whether the record is as we have written it. The id in the key of a line is of that one attempt."""
+        if replace(current, etag="", written=None) != replace(failure.wanted, etag="", written=None):
+            return False
+        if failure.line is None:
+            return True
+        with translate_errors(f"Reading the history of {current.fingerprint[:12]}"):
+            try:
+                await self._table.get_entity(partition_of(current.fingerprint), failure.line, select=["RowKey"])
+            except ResourceNotFoundError:
+                return False
+        return True
 
     async def _moved(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
         """Write a record that has reached another state, and the index at the same time.

@@ -49,9 +49,10 @@ class StoredLine(msgspec.Struct, array_like=True, frozen=True):
 class SummaryLines:
     """The only writer and reader of these rows. All methods raise TransientFailure or Blocked."""
 
-    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self.table = table
         self._clock = clock
+        self._new_id = new_id
 
     async def add(self, line: SummaryLine) -> None:
         """Have the next mail about its kind have this line. Idempotent."""
@@ -107,20 +108,22 @@ class SummaryLines:
 
     async def lock(self) -> bool:
         """Return whether this instance may send now."""
-        now = self._clock()
-        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
-        with (
-            translate_errors("Locking the summary mail"),
-            suppress(ResourceModifiedError, ResourceNotFoundError),
-        ):
+        now, holder = self._clock(), self._new_id()
+        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING, "Holder": holder}
+        with translate_errors("Locking the summary mail"), suppress(ResourceNotFoundError):
             with suppress(ResourceExistsError):
                 await self.table.create_entity(lock)
                 return True
             held = await self.table.get_entity(_LOCK, _LOCK)
+            if held.get("Holder") == holder:
+                return True  # ours: the answer to a first attempt was lost
             if held["Until"] <= now:
-                unchanged = _if_unchanged(str(held.metadata["etag"]))
-                await self.table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
-                return True
+                with suppress(ResourceModifiedError):
+                    unchanged = _if_unchanged(str(held.metadata["etag"]))
+                    await self.table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
+                    return True
+                held = await self.table.get_entity(_LOCK, _LOCK)
+                return bool(held.get("Holder") == holder)
         return False
 
     async def unlock(self) -> None:

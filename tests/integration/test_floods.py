@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from local.tenant.model import SECURITY_MAILBOX, Account, Mail
+from shared.cloud.graph import Graph
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.states import Reason, State
 from shared.errors import SasquashError
@@ -71,6 +74,46 @@ async def test_lines_that_were_removed_without_an_answer_are_sent_once(driver: D
     await driver.app().background.summary_mail.send()
     await driver.app().background.summary_mail.send()
     assert len(digests(driver, account)) == 1
+
+
+INSERT = "POST https://sasquashstate.table.core.windows.net/digest"
+UPDATE = "PUT https://sasquashstate.table.core.windows.net/digest(PartitionKey='lock'"
+
+
+@pytest.mark.parametrize("call", [INSERT, UPDATE], ids=["new", "of a crashed instance"])
+async def test_summary_mail_is_sent_at_once_although_its_lock_was_written_without_an_answer(
+    driver: Driver, call: str
+) -> None:
+    account = await driver.account()
+    await unconfirmed(driver, account)
+    if call == UPDATE:
+        with contextlib.suppress(Crashed):
+            life = Lifetime(ends_at=1, counting=INSERT, carried_out=True)
+            await driver.app(life).background.summary_mail.send()
+        driver.clock.advance(minutes=7)
+    fault = driver.fault(call, status=503, after=True)
+    await driver.app().background.summary_mail.send()
+    assert (fault.hits, len(digests(driver, account))) == (1, 1)
+
+
+async def test_line_that_was_written_again_while_the_mail_was_sent_is_in_the_next_one(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await driver.account()
+    record = await driver.record((await unconfirmed(driver, account)).fingerprint)
+    app = driver.app()
+    send = Graph.send_mail
+
+    async def sending(graph: Graph, *args: Any, **options: Any) -> None:
+        await send(graph, *args, **options)
+        await app.background.summary_mail.add(record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Graph, "send_mail", sending)
+        await app.background.summary_mail.send()
+    driver.clock.advance(minutes=61)
+    await app.background.summary_mail.send()
+    assert len(digests(driver, account)) == 2
 
 
 async def test_digests_at_once_are_one(driver: Driver) -> None:

@@ -25,9 +25,9 @@ from shared.domain.execution import (
     Verification,
 )
 from shared.domain.known_paths import MOST, KnownPaths
+from shared.domain.named_alerts import MOST_LEFT_OUT, MOST_WAITING, NamedAlerts
 from shared.domain.refusal import Refusal
 from shared.domain.revocation import (
-    MOST_ALERTS,
     Change,
     ClosedAlert,
     Filed,
@@ -89,6 +89,17 @@ def known_paths() -> KnownPaths:
     return KnownPaths().with_report(credential, (replace(credential, path=path) for path in paths), by_person=True)
 
 
+def longest_named_alerts() -> NamedAlerts:
+    """As many alerts as a record keeps, with the longest names."""
+    alerts = [replace(ALERT, alert=f"1{number:018}") for number in range(1, 400)]
+    named = NamedAlerts().with_settled(alerts, now=LATER)
+    for number in range(400, 600):
+        named = named.with_alert(replace(ALERT, alert=f"1{number:018}"))
+    assert len(named.left_out) == MOST_LEFT_OUT
+    assert named.has_settled(alerts[-1])
+    return named
+
+
 def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
     """A target of the action, and an execution with the longest texts."""
     target = {
@@ -147,8 +158,8 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),
-        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "🦍" * 500, closed=False) for _ in range(MOST_ALERTS)),
-        more_alerts=True,
+        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "🦍" * 500, closed=False) for _ in range(20)),
+        named_alerts=longest_named_alerts(),
         changes=(LAST,) * 30,
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
         paths=known_paths(),
@@ -159,7 +170,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             EvidenceOutcome.UNCHECKED,
             LATER,
             "What its service says about it. " * 80,
-            (ReadAlert(ALERT, EvidenceOutcome.UNCHECKED),) * MOST_ALERTS,
+            (ReadAlert(ALERT, EvidenceOutcome.UNCHECKED),) * (21 + MOST_WAITING),
         ),
         reported_again_at=LATER,
         refusal=Refusal('"' * 300, LATER, LATER, ("ab" * 6,) * 8),
@@ -185,6 +196,12 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
 
 def test_longest_record_has_its_column_of_paths_full() -> None:
     assert 29_000 < len(msgspec.json.encode(known_paths())) < 31_000
+
+
+def test_longest_record_has_a_column_of_alerts_that_fits() -> None:
+    """A text column holds 64 KiB of UTF-16 ("Understanding the Table service data model")."""
+    text = msgspec.json.encode(longest_named_alerts()).decode()
+    assert 50_000 < len(text.encode("utf-16-le")) < 63_000
 
 
 @pytest.mark.parametrize("action", list(ActionKind))

@@ -257,6 +257,14 @@ async def test_run_that_ends_at_any_call_is_finished_by_the_next(driver: Driver,
         assert "~~pruned~" in left, f"ended at call {number}"
 
 
+async def test_record_that_was_removed_without_an_answer_leaves_nothing_else(driver: Driver, app: App) -> None:
+    record = await ended_long_ago(driver, app)
+    driver.fault("/$batch", status=503, after=True)
+    await app.background.retention.run()
+    [left] = await everything(app, record)
+    assert "~~pruned~" in left
+
+
 async def test_two_runs_at_once_leave_one_row(driver: Driver, app: App) -> None:
     record = await ended_long_ago(driver, app)
     await asyncio.gather(app.background.retention.run(), driver.app().background.retention.run())

@@ -116,6 +116,7 @@ _OURS = (
         "VerificationToken.query",
     ),
     *("VerificationToken.url", "Approval.digest", "HistoryHead.chain", "HistoryHead.sha256"),
+    *("NamedAlerts.left_out", "NamedAlerts.settled"),
 )
 ORIGINS: Mapping[str, Origin] = {
     **dict.fromkeys(_FOREIGN, Origin.FOREIGN),

@@ -7,7 +7,7 @@ import azure.functions as func
 from local.reporters import reports
 from local.reporters.reports import Posted
 from local.tenant.model import Account
-from local.tenant.senders import GitHubAlert
+from local.tenant.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, GitHubAlert
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
@@ -56,3 +56,38 @@ async def followed(driver: Driver, finding: Finding) -> Revocation:
     """The record of a finding after its follow-up ran once."""
     await driver.app().background.follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
+
+
+def other_alert(driver: Driver, account: Account, *, source: str = "github") -> AlertReference:
+    """A live alert about something else: a leak of the account's other key."""
+    made(driver, account, source=source, key="key2")
+    alerts = driver.cloud.model.alerts
+    match source:
+        case "github":
+            return alert_of(driver)[0]
+        case "azure-devops":
+            place = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY}"
+            return AlertReference(AlertSource.AZURE_DEVOPS, place, str(alerts.azure_devops[-1].number))
+        case _:
+            return AlertReference(AlertSource.DEFENDER, "", alerts.defender[-1].id)
+
+
+def is_open(driver: Driver, alert: AlertReference) -> bool:
+    """Whether the stand-in of the alert's service has it as it was made."""
+    alerts = driver.cloud.model.alerts
+    match alert.source:
+        case AlertSource.GITHUB:
+            [found] = [a for a in alerts.github if (a.repository, str(a.number)) == (alert.place, alert.alert)]
+            return (found.state, found.comment) == ("open", None)
+        case AlertSource.AZURE_DEVOPS:
+            [hooked] = [a for a in alerts.azure_devops if str(a.number) == alert.alert]
+            return (hooked.state, hooked.comment) == ("active", None)
+        case AlertSource.DEFENDER:
+            [seen] = [a for a in alerts.defender if a.id == alert.alert]
+            return (seen.status, seen.comments) == ("new", [])
+
+
+async def named(driver: Driver, finding: Finding, *alerts: AlertReference) -> None:
+    """Report a leak again, with further alerts."""
+    for alert in alerts:
+        await driver.app().fast_path.ingest.receive(report(replace(finding, alert=alert)))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import azure.functions as func
 
 from shared.api.revocations.routes import Responder
+from shared.domain.approval import AtDeadline
 from tests.support import samples
 from tests.support.api_requests import MemoryChecks, MemoryRevocations
 from tests.support.entra import KeyServer, access_tokens
@@ -34,4 +35,10 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 
 def responder(service: MemoryRevocations, server: KeyServer | None = None) -> Responder:
     """Return the API on this service, with tokens that `server` has the keys of."""
-    return Responder(service, access_tokens(server), MemoryChecks(), clock=lambda: NOW)  # type: ignore[arg-type]
+    return Responder(
+        service,  # type: ignore[arg-type]
+        access_tokens(server),
+        MemoryChecks(),  # type: ignore[arg-type]
+        clock=lambda: NOW,
+        at_deadline=AtDeadline.ESCALATE,
+    )

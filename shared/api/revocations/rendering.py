@@ -23,7 +23,7 @@ type Json = dict[str, Any]
 
 # Fields whose names and contents are the same in the record and in the response.
 _SAME = (
-    *("sightings", "alerts", "closed_alerts", "more_alerts", "liveness", "decided_by", "plan", "verification"),
+    *("sightings", "alerts", "closed_alerts", "liveness", "decided_by", "plan", "verification"),
     *("first_approval", "approval", "rejections", "evidence_check", "reported_again_at"),
     *("key_distribution", "usage", "remains", "owners", "owners_rejected", "notifications"),
 )
@@ -55,6 +55,7 @@ def whole(
         "reported_by": finding.reported_by,
         "submitted_by": finding.submitted_by,
         "reported_because": finding.reason,
+        "alerts_left_out": len(revocation.named_alerts.left_out),
         "verdict": {
             "key": revocation.key_name,
             "key_sha256": revocation.key_sha256,

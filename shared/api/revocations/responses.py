@@ -12,6 +12,7 @@ from shared.domain.alert import AlertSource
 from shared.domain.approval import AtDeadline, EvidenceOutcome
 from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.history import Integrity
+from shared.domain.named_alerts import MOST_LEFT_OUT
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Kind, Service, Severity
@@ -400,14 +401,28 @@ class Revocation(Summary, frozen=True, kw_only=True):
         ),
     ]
     closed_alerts: tuple[ClosedAlert, ...]
-    more_alerts: Annotated[bool, Meta(description="Whether more alerts were named than 20, which are left open.")]
+    alerts_left_out: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description=(
+                f"How many more alerts reports named than there were places for; at {MOST_LEFT_OUT}, perhaps more. "
+                "They are left open, unless a later report names them when a place is free."
+            ),
+        ),
+    ]
     verdict: Verdict
     liveness: Liveness | None
     decided_by: Annotated[str, Meta(description="The mode or rule that decided.")]
     plan: Plan | None
     at_deadline: Annotated[
         AtDeadline | None,
-        Meta(description="What happens to the plan if it is not decided on by the deadline; else null."),
+        Meta(
+            description=(
+                "What happens to the plan if it is not decided on by the deadline, by the stricter of the settings "
+                "at its request and now; else null."
+            )
+        ),
     ]
     approvers_required: Annotated[
         int | None,

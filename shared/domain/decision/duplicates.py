@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.domain.alert import AlertReference
 from shared.domain.finding import Finding
-from shared.domain.revocation import MOST_ALERTS, Revocation, Sighting
+from shared.domain.revocation import Revocation, Sighting
 from shared.domain.states import REOPENED_BY_A_NEW_REPORT, Reason, State
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
@@ -46,12 +47,17 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
         return current
     sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at, finding.alert))
     length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
-    noted = replace(current, sightings=sightings)
-    fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
-    if fits and len(noted.alerts) <= MOST_ALERTS:
-        return noted
-    is_new = len(noted.alerts) > len(current.alerts)
-    return replace(current, more_alerts=True) if is_new and not current.more_alerts else current
+    if len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS:
+        return replace(current, sightings=sightings)
+    return _with_alert(current, finding.alert)
+
+
+def _with_alert(current: Revocation, alert: AlertReference | None) -> Revocation:
+    """Return the record with the alert of a report that it has no place to show, so that it is checked, too."""
+    if alert is None or alert in current.alerts or current.has_settled(alert):
+        return current
+    named = current.named_alerts.with_alert(alert)
+    return replace(current, named_alerts=named) if named != current.named_alerts else current
 
 
 def _with_evidence(current: Revocation, finding: Finding) -> Revocation:

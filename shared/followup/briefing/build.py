@@ -8,8 +8,9 @@ from shared.domain.decision.effective_permissions import of_record
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters
 from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.finding import Finding
+from shared.domain.named_alerts import MOST_LEFT_OUT
 from shared.domain.pending_steps import open_alerts
-from shared.domain.revocation import MOST_ALERTS, Revocation
+from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.domain.text import Code, Foreign, Line, RichText, defang
@@ -37,6 +38,7 @@ _VERIFICATION = {
 }
 
 
+_MOST_LISTED = 20  # alerts
 _AT_DEADLINE = {
     AtDeadline.ESCALATE: "the plan is escalated and nothing is revoked.",
     AtDeadline.REVOKE: "it is revoked without approval.",
@@ -203,10 +205,13 @@ def _open_points(revocation: Revocation) -> list[Line]:
         points.append("Check from a network with access to the account that such a token is rejected.")
     points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
-    points.extend(f"Alert not closed yet: {alert}." for alert in waiting)
+    points.extend(f"Alert not closed yet: {alert}." for alert in waiting[:_MOST_LISTED])
+    if len(waiting) > _MOST_LISTED:
+        points.append(f"{len(waiting) - _MOST_LISTED} more alerts are not closed yet.")
     points.extend(settled.said for settled in revocation.closed_alerts if not settled.closed)
-    if revocation.more_alerts:
-        points.append(f"Reports named more than {MOST_ALERTS} alerts. The others were left open.")
+    if left_out := len(revocation.named_alerts.left_out):
+        number = f"{'At least ' if left_out == MOST_LEFT_OUT else ''}{left_out}"
+        points.append(f"{number} more alerts were reported than Sasquash checks at a time. They were left open.")
     points.extend(
         f"Also reported by {Foreign(sighting.source)}{f', at {defang(sighting.url)}' if sighting.url else ''}."
         for sighting in revocation.sightings

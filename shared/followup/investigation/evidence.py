@@ -15,7 +15,7 @@ from shared.domain.alert import AlertEvidence, AlertReference, AlertSource
 from shared.domain.approval import EvidenceCheck, EvidenceOutcome, ReadAlert
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import awaits_evidence_check, needs_evidence_check, unread_alerts
-from shared.domain.revocation import MOST_ALERTS, Revocation
+from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.text import clean
 from shared.errors import Blocked, NotFound, TransientFailure
@@ -32,7 +32,7 @@ _LONGEST_FAILURE = 500
 _MOST_SAID = 3  # alerts of which `said` says why they do not confirm the evidence
 _ON_THEIR_WORD = "Nothing but the report itself says that this token was used."
 _NONE_NAMED = "The report names no alert that could be read again."
-_MORE = f"Reports named more than {MOST_ALERTS} alerts. The others were not read: check in their tools."
+_MORE = "Reports named further alerts, which were not read: check in their tools."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class EvidenceStep:
         said = [
             *(whys[:_MOST_SAID] or [_NONE_NAMED]),
             *((f"{others} other alerts that reports name do not confirm it either.",) if others > 0 else ()),
-            *((_MORE,) if current.more_alerts else ()),
+            *((_MORE,) if current.named_alerts.left_out else ()),
             _ON_THEIR_WORD,
         ]
         outcome = EvidenceOutcome.DIFFERS if differs else EvidenceOutcome.UNCHECKED

@@ -10,49 +10,13 @@ from local.tenant.model import Account
 from local.tenant.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
-from shared.domain.revocation import MOST_ALERTS
 from shared.domain.states import State
 from shared.followup.briefing.build import brief
 from tests.support.containment import rotated
 from tests.support.deployment import forms
 from tests.support.driver import Driver, found, report
 from tests.support.leaks import account_sas
-from tests.support.reported_alerts import alert_of, followed, made, proven
-
-
-def other_alert(driver: Driver, account: Account, *, source: str = "github") -> AlertReference:
-    """A live alert about something else: a leak of the account's other key."""
-    made(driver, account, source=source, key="key2")
-    alerts = driver.cloud.model.alerts
-    match source:
-        case "github":
-            return alert_of(driver)[0]
-        case "azure-devops":
-            place = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY}"
-            return AlertReference(AlertSource.AZURE_DEVOPS, place, str(alerts.azure_devops[-1].number))
-        case _:
-            return AlertReference(AlertSource.DEFENDER, "", alerts.defender[-1].id)
-
-
-def is_open(driver: Driver, alert: AlertReference) -> bool:
-    """Whether the stand-in of the alert's service has it as it was made."""
-    alerts = driver.cloud.model.alerts
-    match alert.source:
-        case AlertSource.GITHUB:
-            [found] = [a for a in alerts.github if (a.repository, str(a.number)) == (alert.place, alert.alert)]
-            return (found.state, found.comment) == ("open", None)
-        case AlertSource.AZURE_DEVOPS:
-            [hooked] = [a for a in alerts.azure_devops if str(a.number) == alert.alert]
-            return (hooked.state, hooked.comment) == ("active", None)
-        case AlertSource.DEFENDER:
-            [seen] = [a for a in alerts.defender if a.id == alert.alert]
-            return (seen.status, seen.comments) == ("new", [])
-
-
-async def named(driver: Driver, finding: Finding, *alerts: AlertReference) -> None:
-    """Report a leak again, with further alerts."""
-    for alert in alerts:
-        await driver.app().fast_path.ingest.receive(report(replace(finding, alert=alert)))
+from tests.support.reported_alerts import alert_of, followed, is_open, made, named, other_alert, proven
 
 
 @pytest.mark.parametrize("source", ["github", "azure-devops", "defender"])
@@ -140,23 +104,6 @@ async def test_alert_with_the_leak_in_another_encoding_is_closed(driver: Driver,
     record = await followed(driver, finding)
 
     assert (record.state, kept.state) == (State.CLOSED, "resolved")
-
-
-async def test_flood_of_alerts_is_checked_up_to_a_number_and_closes_none(
-    driver: Driver, account: Account, leak: str
-) -> None:
-    finding, kept = await proven(driver, account, leak)
-    victims = [other_alert(driver, account) for _ in range(MOST_ALERTS + 5)]
-    await named(driver, finding, *victims)
-    record = await followed(driver, finding)
-
-    assert (record.state, kept.state) == (State.CLOSED, "resolved")
-    assert [victim for victim in victims if not is_open(driver, victim)] == []
-    assert (len(record.closed_alerts), record.more_alerts) == (MOST_ALERTS, True)
-    assert (
-        len(driver.requests("GET https://api.github.com/repos/contoso/robust-models/secret-scanning")) == MOST_ALERTS
-    )
-    assert f"more than {MOST_ALERTS} alerts" in str(brief(record, now=driver.clock()).open_points)
 
 
 async def hooked_alert(driver: Driver, account: Account, leak: str, finding: Finding) -> AzureDevOpsAlert:

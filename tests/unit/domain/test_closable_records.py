@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain.execution import LockedDown, Outcome, Verification
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.pending_steps import closable, open_alerts, outstanding, with_verification
 from shared.domain.revocation import ClosedAlert, Filed, Notification, Revocation, Sighting
 from shared.domain.states import Reason, State
@@ -200,4 +201,12 @@ def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
     record = with_alerts()
 
     assert not closable(record)
+    assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)
+
+
+def test_alert_beyond_the_first_reports_is_closed_and_does_not_hold_up_the_record() -> None:
+    record = done(execution=samples.execution(), named_alerts=NamedAlerts((samples.ALERT,)))
+
+    assert open_alerts(record) == (samples.ALERT,)
+    assert closable(record)
     assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)

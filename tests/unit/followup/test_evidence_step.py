@@ -11,6 +11,7 @@ import pytest
 from shared.domain.alert import AlertEvidence, AlertReference, AlertSource
 from shared.domain.approval import EvidenceCheck, EvidenceOutcome, ReadAlert
 from shared.domain.finding import Finding
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.revocation import Revocation, Sighting
 from shared.domain.states import State
 from shared.errors import Blocked, NotFound, SasquashError, TransientFailure
@@ -128,13 +129,11 @@ async def test_slow_services_leave_the_rest_to_the_next_run(monkeypatch: pytest.
 
 async def test_what_is_said_is_bounded_however_many_alerts_are_named() -> None:
     service = Service(fails={NAMED: NotFound("x"), SEEN[0]: Blocked("y" * 5000)})
-    check, _ = await checked(service, replace(record(*SEEN, *HUB), more_alerts=True))
+    check, _ = await checked(service, replace(record(*SEEN, *HUB), named_alerts=NamedAlerts(left_out=("ab" * 8,))))
     assert check.said.startswith(
         "Defender alert dc1 does not exist, or the app has no access to it. Defender alert dc2"
     )
-    assert (
-        "5 other alerts that reports name do not confirm it either. Reports named more than 20 alerts." in check.said
-    )
+    assert "5 other alerts that reports name do not confirm it either. Reports named further alerts" in check.said
     assert (check.outcome, check.said.endswith(ON_THEIR_WORD)) == (EvidenceOutcome.UNCHECKED, True)
     assert len(check.said) < 1500
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
-from shared.api.revocations.routes import Responder
+from shared.domain.approval import AtDeadline
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from tests.support import samples
-from tests.support.api_requests import MemoryChecks, MemoryRevocations, awaiting, request, said
-from tests.support.entra import NAME, OBJECT_ID, Clock, access_tokens, token
+from tests.support.api_requests import MemoryRevocations, awaiting, request, said
+from tests.support.entra import NAME, OBJECT_ID, Clock, token
 from tests.support.responder_routes import APPROVAL, BECAUSE, ORDER, READER, REPORT, ROUTES, responder
 from tests.support.samples import NOW
 
@@ -96,7 +96,7 @@ async def test_wait_includes_the_time_of_the_report() -> None:
 
     for wait, left in ((30, 10), (5, 0)):
         service = Slow()
-        api = Responder(service, access_tokens(), MemoryChecks(), clock=clock)  # type: ignore[arg-type]
+        api = replace(responder(service), clock=clock)
         await api.submit(request(body=REPORT | {"wait": wait}))
         assert service.asked[-1] == left
 
@@ -107,6 +107,14 @@ async def test_report_without_wait_does_not_wait() -> None:
     await responder(service).submit(request(body=REPORT))
 
     assert all(isinstance(asked, ReportRequest) for asked in service.asked)
+
+
+async def test_record_shows_what_comes_at_its_deadline_by_the_setting_of_now() -> None:
+    record = replace(in_state(State.AWAITING_APPROVAL), deadline=NOW, at_deadline=AtDeadline.REVOKE)
+
+    answer = await responder(holding(record)).read(request("GET", fingerprint=record.fingerprint))
+
+    assert said(answer)["at_deadline"] == "escalate"
 
 
 # Orders

@@ -11,7 +11,8 @@ from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.execution import KeyDistribution, KeyDistributionOutcome, LockedDown, Outcome, Verification
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
-from shared.domain.revocation import MOST_ALERTS, Notification, Owner, Revocation
+from shared.domain.named_alerts import MOST_LEFT_OUT, MOST_WAITING, NamedAlerts
+from shared.domain.revocation import ClosedAlert, Notification, Owner, Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import Lockdown
 from tests.support import samples
@@ -55,22 +56,59 @@ def test_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -> 
     assert len(record.sightings) == 20
 
 
-def test_thousand_alerts_do_not_outgrow_it_and_it_says_that_there_were_more() -> None:
-    record, writes = samples.revocation(), 0
-    for number in range(1, 1001):
-        alert = AlertReference(AlertSource.GITHUB, "contoso/x", str(number))
-        joined = with_report(record, replace(ANOTHER, alert=alert), now=LATER)
+def alert(number: int) -> AlertReference:
+    return AlertReference(AlertSource.GITHUB, "contoso/x", str(number))
+
+
+def flooded(record: Revocation, numbers: range) -> tuple[Revocation, int]:
+    """The record after a report of each of these alerts, and how often it was written."""
+    writes = 0
+    for number in numbers:
+        joined = with_report(record, replace(ANOTHER, alert=alert(number)), now=LATER)
         record, writes = joined or record, writes + (joined is not None)
+    return record, writes
 
-    assert (len(record.alerts), record.more_alerts, writes) == (MOST_ALERTS, True, MOST_ALERTS + 1)
+
+def test_ten_thousand_alerts_do_not_outgrow_it_and_it_says_how_many_were_left_out() -> None:
+    record, writes = flooded(samples.revocation(), range(1, 10_001))
+
+    assert (len(record.sightings), len(record.alerts)) == (20, 20 + MOST_WAITING)
+    assert (len(record.named_alerts.left_out), writes) == (MOST_LEFT_OUT, 20 + MOST_WAITING + MOST_LEFT_OUT)
 
 
-def test_further_report_without_an_alert_does_not_say_that_there_were_more() -> None:
+def test_alert_beyond_the_places_that_are_shown_is_still_checked() -> None:
+    record, _ = flooded(samples.revocation(), range(1, 22))
+
+    assert alert(21) in record.alerts
+    assert record.named_alerts.left_out == ()
+
+
+def test_alert_takes_the_place_of_one_that_was_checked_although_it_was_left_out_before() -> None:
+    record, _ = flooded(samples.revocation(), range(1, 20 + MOST_WAITING + 3))
+    settled = [ClosedAlert(known, NOW, "It was left open.", closed=False) for known in record.named_alerts.waiting]
+    freed = record.with_settled(settled, now=LATER)
+    late = alert(20 + MOST_WAITING + 2)
+
+    again = reported(freed, replace(ANOTHER, alert=late))
+
+    assert late not in record.alerts
+    assert late in again.alerts
+    assert len(again.named_alerts.left_out) == len(record.named_alerts.left_out) - 1
+
+
+def test_alert_that_was_checked_takes_no_place_again() -> None:
+    record, _ = flooded(samples.revocation(), range(1, 22))
+    settled = record.with_settled([ClosedAlert(alert(21), NOW, "It was resolved.")], now=LATER)
+
+    assert with_report(settled, replace(ANOTHER, alert=alert(21)), now=LATER) is None
+
+
+def test_further_report_without_an_alert_takes_no_place_of_one() -> None:
     record = samples.revocation()
     for number in range(50):
         record = with_report(record, replace(ANOTHER, source=str(number)), now=LATER) or record
 
-    assert not record.more_alerts
+    assert record.named_alerts == NamedAlerts()
 
 
 def test_long_addresses_do_not_outgrow_it_either() -> None:
