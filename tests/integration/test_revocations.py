@@ -145,8 +145,8 @@ async def test_record_is_not_changed_where_its_history_cannot_be_written(
 
 async def test_claim_whose_first_answer_was_lost_is_new(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     driver.fault(BATCH, status=503, after=True)
-    claimed, is_new = await ledger.claim(finding)
-    assert (await ledger.read(finding.fingerprint), is_new) == (claimed, True)
+    created, is_new = await ledger.claim(finding)
+    assert (await ledger.read(finding.fingerprint), is_new) == (created, True)
 
 
 async def test_change_whose_first_answer_was_lost_is_done_once(
