@@ -18,7 +18,9 @@ from shared.settings import Settings, is_switched_off
 
 app = func.FunctionApp()
 
-_UPDATING = 120  # seconds; of the five minutes of a run, the rest is for the mail
+# Seconds of the five minutes of a run; the rest is for the mails.
+_UPDATING = 120
+_RECHECKING = 150
 
 # Where `contain` is switched off, nothing is revoked: the app is a separate intake. Which function receives findings
 # depends on the network.
@@ -140,8 +142,15 @@ async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the 
 
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
 async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Recheck leaks whose policy was missing: re-creating it re-enables the token."""
-    await sasquash().background.dormant_policies.recheck()
+    """Recheck leaks whose policy was missing or ended, which re-creating it re-enables, and those that are open.
+
+    Then remind people of what Azure keeps refusing, also if the rechecks fail, or take too long.
+    """
+    try:
+        async with asyncio.timeout(_RECHECKING):
+            await sasquash().background.daily_rechecks.run()
+    finally:
+        await sasquash().background.refusal_reminders.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="45 * * * * *")

@@ -115,6 +115,29 @@ FACTS = (
         of_azure=accounts.container_activity,
     ),
     Fact(
+        name="activity log of a rotation",
+        assumption="an event of it has the request, which names the key, and its success is within two minutes of "
+        "the key's creation time",
+        basis="Azure Activity Log event schema: requestbody, which need not be there; Alert on privileged Azure role "
+        "assignments reads it of the start",
+        change="shared/followup/investigation/changed_by.py: without it, only times distinguish two rotations",
+        of_azure=accounts.rotation_activity,
+    ),
+    Fact(
+        name="log of access policies",
+        assumption="a line SetContainerACL has the container in its URI, and the key in AuthenticationHash",
+        basis="Storage Analytics logged operations and status messages; StorageBlobLogs; REST: Set Container ACL",
+        change="policy_writes in shared/cloud/log_queries.py: nobody would be found",
+        of_azure=logs.policy_write,
+    ),
+    Fact(
+        name="log of other policies",
+        assumption="the operations of queues, tables and shares are SetQueueACL, SetTableACL and SetShareACL",
+        basis="Storage Analytics logged operations and status messages; Understand Azure Files billing (SetShareACL)",
+        change="policy_writes in shared/cloud/log_queries.py",
+        by_hand="Log the writes of an account, set the policies of each, and read OperationName and Uri.",
+    ),
+    Fact(
         name="hashes in storage logs",
         assumption="they are the SHA-256 of the bytes of the key, and of the decoded text of the signature",
         basis="Best practices for monitoring Azure Blob Storage",

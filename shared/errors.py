@@ -7,7 +7,7 @@
     │   ├── Throttled          429: refused for now, nothing was done
     │   │   └── WritesThrottled    Azure Resource Manager accepts no more writes for now
     │   └── StorageRefused     Sasquash's own storage refuses: that says nothing about a leak
-    ├── Blocked                Azure refuses until a person changes something
+    ├── Blocked                a service refuses: it may pass, or a person has to change something
     │   └── NotFound           the resource of the call does not exist
     │       └── AccountGone    the storage account does not exist
     ├── AccountBusy            another process holds the account's lock
@@ -94,9 +94,18 @@ class StorageRefused(TransientFailure):
 
 
 class Blocked(SasquashError):
-    """Azure refuses until a person changes something: a role assignment, a lock or a policy."""
+    """A service refuses: a right is missing, a lock or a policy forbids it, or the state of a resource does.
+
+    It may pass, or a person has to change something. `cause` says why in words that stay the same from one attempt to
+    the next; `is_lasting`: it certainly needs a person.
+    """
 
     code = "blocked"
+
+    def __init__(self, message: str, *, cause: str = "", is_lasting: bool = False) -> None:
+        super().__init__(message)
+        self.cause = cause or message
+        self.is_lasting = is_lasting
 
 
 class NotFound(Blocked):

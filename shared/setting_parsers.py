@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-_GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+from shared.domain.guid import GUID, is_guid
+
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?P<domain>[A-Za-z0-9.-]+)")
 _SECRET_ID = re.compile(r"https://[a-z0-9-]{3,24}\.vault\.[a-z0-9.-]{5,60}/secrets/[A-Za-z0-9-]{1,127}")
@@ -28,7 +29,7 @@ def _matching(pattern: str, must: str, *, lower: bool = False) -> Callable[[str]
     return parse
 
 
-guid = _matching(_GUID, "must be a GUID such as 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", lower=True)
+guid = _matching(GUID, "must be a GUID such as 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", lower=True)
 tag_name = _matching(r"[^<>%&\\?/,]{1,512}", "must be a tag name: at most 512 characters, none of <>%&\\?/")
 opaque = _matching(r"[A-Za-z0-9.,_-]{1,300}", "must be an id of letters, digits and .,_-")  # of another service
 workspace = _matching(
@@ -90,8 +91,7 @@ def connection_string(text: str) -> str:
     """A connection string of Application Insights, or empty (learn.microsoft.com, "Connection strings")."""
     parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
     if text and not (
-        re.fullmatch(_GUID, parts.get("InstrumentationKey", "").lower())
-        and parts.get("IngestionEndpoint", "").startswith("https://")
+        is_guid(parts.get("InstrumentationKey")) and parts.get("IngestionEndpoint", "").startswith("https://")
     ):
         raise ValueError("must be a connection string with an InstrumentationKey and an https IngestionEndpoint")
     return text

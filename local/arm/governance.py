@@ -1,4 +1,4 @@
-"""Governance of the accounts: management locks, deny assignments, permissions, diagnostic settings, activity.
+"""Governance of the accounts: management locks, deny assignments, permissions, diagnostic settings.
 
 Also their owners: role assignments, tags of the resource group, the security contact.
 
@@ -8,12 +8,11 @@ Shapes: learn.microsoft.com/rest/api, "Management Locks - List At Subscription L
 """
 
 import re
-from datetime import datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from local.arm.protocol import ArmError, Call, timestamp
+from local.arm.protocol import ArmError, Call
 from local.tenant.model import LOCATION, SUBSCRIPTION_ID, Account, Cloud, DenyAssignment, Identity
 
 LOCK_VERSIONS = ("2016-09-01", "2020-05-01")
@@ -21,10 +20,6 @@ AUTHORIZATION_VERSIONS = ("2018-07-01", "2022-04-01")
 GROUP_VERSIONS = ("2020-06-01", "2021-04-01", "2022-09-01")
 CONTACT_VERSIONS = ("2020-01-01-preview", "2023-12-01-preview")
 DIAGNOSTIC_VERSIONS = ("2021-05-01-preview",)
-ACTIVITY_VERSIONS = ("2015-04-01",)
-_ACTIVITY = re.compile(
-    r"eventTimestamp ge '(?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)' and resourceUri eq '(?P<resource>/[^']+)'"
-)
 EVERYONE = "00000000-0000-0000-0000-000000000000"
 _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 
@@ -130,27 +125,6 @@ async def get_security_contact(call: Call) -> Response:
     contact = f"{_SUBSCRIPTION}/providers/Microsoft.Security/securityContacts/default"
     return JSONResponse(
         {"id": contact, "name": "default", "type": "Microsoft.Security/securityContacts", "properties": properties}
-    )
-
-
-async def list_activity(call: Call) -> Response:
-    """List the activity on a resource since a given time. Supports only that filter."""
-    match = _ACTIVITY.fullmatch(call.request.query_params.get("$filter", ""))
-    if match is None:
-        raise ArmError(400, "BadRequest", "The $filter is not valid: eventTimestamp and resourceUri are required.")
-    since = datetime.fromisoformat(match["since"])
-    return _listed(
-        [
-            {
-                "eventTimestamp": timestamp(each.at),
-                "resourceId": each.resource,
-                "operationName": {"value": each.operation, "localizedValue": each.operation},
-                "status": {"value": each.status, "localizedValue": each.status},
-                "caller": each.caller,
-            }
-            for each in call.cloud.activity
-            if each.at >= since and each.resource.lower() == match["resource"].lower()
-        ]
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse, Response
 
-from local.arm import governance, policies, resource_graph, sentinel, storage_accounts
+from local.arm import activity, governance, policies, resource_graph, sentinel, storage_accounts
 from local.arm.protocol import ArmError, Call
 from local.tenant.model import MANAGEMENT_GROUP, SUBSCRIPTION_ID, TENANT_ID
 
@@ -151,8 +151,8 @@ OPERATIONS = (
     _on_governance(
         _SUBSCRIPTION + r"/providers/Microsoft\.Insights/eventtypes/management/values",
         "Microsoft.Insights/eventtypes/values",
-        governance.ACTIVITY_VERSIONS,
-        governance.list_activity,
+        activity.VERSIONS,
+        activity.list_activity,
         "$filter",
     ),
     _on_governance(

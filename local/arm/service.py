@@ -1,9 +1,9 @@
 """Azure Resource Manager: the stand-in for management.azure.com.
 
 It has the operations that the product and its users need: subscriptions, storage accounts (`storage_accounts`), their
-shares and tables (`policies`), locks, roles and activity (`governance`), incidents (`sentinel`), and the product's
-Resource Graph query (`resource_graph`). It refuses everything else as ARM refuses unknown resources. Ids and types
-are matched case-insensitively, as in ARM.
+shares and tables (`policies`), locks and roles (`governance`), the activity log (`activity`), incidents (`sentinel`),
+and the product's Resource Graph query (`resource_graph`). It refuses everything else as ARM refuses unknown
+resources. Ids and types are matched case-insensitively, as in ARM.
 """
 
 import re
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.arm import governance
+from local.arm import activity, governance
 from local.arm.operations import OPERATIONS, Operation
 from local.arm.protocol import ArmError, Call, require_api_version
 from local.entra.tokens import ARM, ARM_CLASSIC, Entra, Forbidden, Reason, Unauthorized
@@ -83,7 +83,10 @@ async def _answer(cloud: Cloud, entra: Entra, request: Request) -> Response:
     if account is not None and operation.right is not None:
         governance.require_not_denied(cloud, identity, account, operation.right)
     call = Call(cloud=cloud, identity=identity, request=request, resource_group=group, found=account, names=names)
-    return await operation.handler(call)
+    if operation.right is None or operation.method == "GET":
+        return await operation.handler(call)
+    with activity.recorded(call, operation.right, await request.body()):
+        return await operation.handler(call)
 
 
 def _find(request: Request) -> tuple[Operation, dict[str, str]]:

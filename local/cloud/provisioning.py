@@ -97,6 +97,7 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
             cloud.requests,
             cloud.telemetry,
             cloud.storage_log,
+            cloud.activity,
             cloud.history,
         ):
             record.clear()

@@ -1,13 +1,13 @@
 """Log Analytics: answers the product's queries of storage logs, from the requests that were actually made.
 
 POST /v1{resource id}/query (learn.microsoft.com, "Azure Monitor Log Analytics API": resource-centric queries). Those
-of the workspace itself are in `history_queries`. Any other query is refused as a syntax error: this stand-in does not
-parse KQL.
+of the workspace itself are in `history_queries`, those of access policies in `policy_queries`. Any other query is
+refused as a syntax error: this stand-in does not parse KQL.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from local import json_text
 from local.entra.tokens import Entra, Forbidden, Unauthorized
-from local.monitor import history_queries
+from local.monitor import history_queries, policy_queries
 from local.tenant.model import HISTORY_WORKSPACE, Cloud, StorageLogLine
 
 AUDIENCE = "https://api.loganalytics.io"
@@ -103,8 +103,11 @@ def _error(status: int, code: str, message: str) -> Response:
     return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)
 
 
-def _answer(kql: str, lines: Iterable[StorageLogLine]) -> _Table | None:
+def _answer(kql: str, lines: Sequence[StorageLogLine]) -> _Table | None:
     """Return the result of a query; None if it is not one of the product's."""
+    written = policy_queries.answer(kql, lines)
+    if written is not None:
+        return written
     questions: tuple[tuple[re.Pattern[str], Callable[[list[StorageLogLine], re.Match[str]], _Table]], ...] = (
         (_TOTALS, _totals),
         (_OBJECTS, _objects),

@@ -6,6 +6,7 @@ SHA-256 of its decoded signature text ("Best practices for monitoring Azure Blob
 
 import base64
 import hashlib
+import re
 from urllib.parse import unquote
 
 from local.storage.access import Credentials, StorageRequest
@@ -15,6 +16,9 @@ from local.storage.sas.signing import signing_key
 from local.storage.sas.token import read
 from local.tenant.model import Account, StorageLogLine, now
 
+# "Storage Analytics logged operations and status messages"; for shares, "Understand Azure Files billing".
+_SET_ACL = {"blob": "SetContainerACL", "queue": "SetQueueACL", "table": "SetTableACL", "file": "SetShareACL"}
+_SIGNATURE = re.compile(r"((?:^|&)sig=)[^&]*", re.IGNORECASE)
 _CATEGORIES = {"GET": "StorageRead", "HEAD": "StorageRead", "DELETE": "StorageDelete"}
 
 
@@ -45,7 +49,17 @@ def line(
         agent=request.headers.get("user-agent", ""),
         authentication_hash=signer,
         response_size=size,
+        operation=_SET_ACL[request.host.service] if request.acl_of is not None and request.method == "PUT" else "",
+        uri=_uri(request),
+        request_id=request.headers.get("x-ms-client-request-id", ""),
     )
+
+
+def _uri(request: StorageRequest) -> str:
+    """Return the URI with its port, as logs have it, and without the signature."""
+    query = _SIGNATURE.sub(r"\1XXXXX", request.query)
+    host = request.headers.get("host", "").removesuffix(":443")
+    return f"https://{host}:443{request.path}" + (f"?{query}" if query else "")
 
 
 def _signer(request: StorageRequest, account: Account) -> str | None:

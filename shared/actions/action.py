@@ -14,8 +14,7 @@ from shared.domain.execution import Execution, LockedDown, Plan, Verification, V
 from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES
 from shared.errors import WrongState
-from shared.persistence.account_rows import Rotation
-from shared.persistence.accounts import Attributed, Intent
+from shared.persistence.account_rows import Attributed, Intent, Rotation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

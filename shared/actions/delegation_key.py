@@ -32,7 +32,7 @@ from shared.domain.states import State
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
 from shared.domain.text import Code
 from shared.errors import SasquashError
-from shared.persistence.accounts import Attributed
+from shared.persistence.account_rows import Attributed
 from shared.sas import Credential, Service
 
 _log = logging.getLogger(__name__)

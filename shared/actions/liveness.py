@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
-from uuid import UUID
 
 from shared.actions.verification import Answer, try_token, unless_blocked
 from shared.cloud.data_plane import Transport, quoted_path
 from shared.domain.account import AccountFacts
 from shared.domain.execution import Liveness
+from shared.domain.guid import is_guid
 from shared.domain.text import clean
 from shared.errors import SasquashError
 from shared.sas import Credential, ResourceKind
@@ -86,7 +86,7 @@ class LivenessCheck:
         issuer = credential.parameter("skoid") or ""
         if (credential.parameter("sktid") or "").lower() != self.tenant_id.lower():
             return True, "its issuer is of another tenant than ours"
-        if not _is_guid(issuer):
+        if not is_guid(issuer):
             return False, "it names no valid issuer id"
         try:
             async with asyncio.timeout(_ISSUER_TIMEOUT):
@@ -155,10 +155,3 @@ def _quoted(path: str | None) -> str:
 def _place(credential: Credential) -> str:
     """Return the path of the leak for a sentence: it comes from outside."""
     return clean(f"/{credential.path or ''}", limit=_LONGEST_PATH)
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -33,7 +33,7 @@ from shared.domain.states import State
 from shared.domain.target import ActionKind, InvalidTarget, Lockdown
 from shared.domain.text import Code, Line, RichText
 from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
-from shared.persistence.accounts import Attributed
+from shared.persistence.account_rows import Attributed
 
 _UPDATE_TIMEOUT = 25.0  # seconds; within persistence.accounts.EXECUTION_TIME
 

@@ -36,7 +36,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.domain.text import Code, Foreign
 from shared.errors import NotFound, TransientFailure
-from shared.persistence.accounts import Attributed
+from shared.persistence.account_rows import Attributed
 from shared.redaction import redact
 from shared.sas import Service
 
@@ -68,6 +68,7 @@ class StoredPolicySpec(ActionSpec):
         "before.",
     )
     done_text = "{target} of {account} was revoked."
+    found_text = "{target} of {account} was ended by somebody else: Sasquash changed nothing."
     recovery_texts = (
         "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the paths "
         "they need, and short-lived. Never re-create or extend {target}: the leaked token would work again.",

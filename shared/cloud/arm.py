@@ -3,7 +3,7 @@
 Paths are built by the callers, from ids that ARM itself returned.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ _MOST_PAGES = 1000
 
 @dataclass(frozen=True, slots=True)
 class ArmReader:
-    """Reads resources and lists of them. Both raise TransientFailure or Blocked.
+    """Reads resources and lists of them. All raise TransientFailure or Blocked.
 
     `resource_manager` is ARM's URL.
     """
@@ -33,11 +33,16 @@ class ArmReader:
 
     async def rows(self, subscription: str, path: str, *, doing: str) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the items of the list at `path`, page after page."""
+        async for page in self.pages(subscription, path, doing=doing):
+            for row in page:
+                yield row
+
+    async def pages(self, subscription: str, path: str, *, doing: str) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        """Yield the pages of the list at `path`, for callers that stop early."""
         url = path
         for _ in range(_MOST_PAGES):
             body = await self._get(subscription, url, doing=doing)
-            for row in body.get("value") or ():
-                yield row
+            yield body.get("value") or ()
             url = body.get("nextLink") or ""
             if not url:
                 return

@@ -3,25 +3,34 @@
 From version 2019-12-12 on, Azure Storage answers an anonymous request with 401 and a bearer challenge that names the
 account's tenant (REST, "Authorize with Microsoft Entra ID": bearer challenge). Whether an account without public
 network access does so is in no document: what does not answer is unknown (`make conformance`).
+
+Anybody can report a thousand tokens of one host: it is asked once, and its answer serves all of them for a while. An
+account keeps its tenant unless its subscription is moved; a host that does not say may only be unreachable for now.
 """
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
+from shared.cloud.coalescing import Remembered
 from shared.cloud.data_plane import Transport, send
 from shared.domain.azure_clouds import AzureCloud
+from shared.domain.guid import GUID
 from shared.sas.hosts import locate
 
 _VERSION = "2021-12-02"  # the table service, too, has challenges by then
 _QUESTION = "?restype=service&comp=properties"  # which nobody may read without a credential
 _SERVICES = frozenset({"blob", "queue", "table", "file"})
 _PARAMETER = re.compile(r'authorization_uri\s*=\s*"?([^",\s]{1,500})')
-_TENANT = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/.*)?", re.IGNORECASE)
+_TENANT = re.compile(rf"/({GUID})(?:/.*)?")
+_KNOWN_FOR = timedelta(minutes=10)  # as long as `Accounts` knows an account
+_UNKNOWN_FOR = timedelta(minutes=1)
+_MOST = 10_000  # hosts
 
 
 class Tenancy(StrEnum):
@@ -33,18 +42,27 @@ class Tenancy(StrEnum):
 
 
 class BearerChallenge:
-    """Asks hosts of Azure Storage, and no others, for their tenant."""
+    """Asks hosts of Azure Storage, and no others, for their tenant: each once in a while."""
 
-    def __init__(self, transport: Callable[[], Transport], *, cloud: AzureCloud, tenant_id: str) -> None:
+    def __init__(
+        self,
+        transport: Callable[[], Transport],
+        *,
+        cloud: AzureCloud,
+        tenant_id: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._new_transport = transport
         self._cloud = cloud
         self._tenant_id = tenant_id.lower()
+        self._answers = Remembered(self._ask, most=_MOST, fresh_for=_fresh_for, clock=clock)
 
     async def tenancy(self, host: str) -> Tenancy:
         """Return whose account `host` (lower case, no port) is, by its own answer. Raises nothing."""
         asked = self._endpoint(host)
-        if asked is None:
-            return Tenancy.UNKNOWN
+        return await self._answers.get(asked) if asked is not None else Tenancy.UNKNOWN
+
+    async def _ask(self, asked: str) -> Tenancy:
         transport = self._new_transport()
         try:
             answer = await send(
@@ -71,6 +89,10 @@ class BearerChallenge:
         if _SERVICES.isdisjoint(host.split(".")[1:]) and host.endswith(suffix):
             return self._cloud.blob_host(account)
         return host
+
+
+def _fresh_for(tenancy: Tenancy) -> timedelta:
+    return _UNKNOWN_FOR if tenancy is Tenancy.UNKNOWN else _KNOWN_FOR
 
 
 def tenant_of(challenge: str) -> str | None:

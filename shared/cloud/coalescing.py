@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from cachetools import TLRUCache
+
 
 class Batched[K: Hashable, V]:
     """Asks about all keys that are wanted by now in one call, while no other is under way.
@@ -108,6 +110,52 @@ class Snapshot[V]:
     def forget(self) -> None:
         """Read it again the next time: something in it is known to be outdated."""
         self._value = None
+
+
+class Remembered[K: Hashable, V]:
+    """Asks about a key by one call at a time, and gives its answer to all callers for a while.
+
+    `fresh_for` says how long an answer serves. Of more than `most` keys, the least recently used is forgotten. What
+    `ask` raises is raised to all who wait for that call, and is not remembered.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[K], Awaitable[V]],
+        *,
+        most: int,
+        fresh_for: Callable[[V], timedelta],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ask = ask
+        self._answers = TLRUCache[K, V](
+            most,
+            ttu=lambda _key, answer, now: now + fresh_for(answer).total_seconds(),
+            timer=lambda: clock().timestamp(),
+        )
+        self._asking: dict[K, asyncio.Future[V]] = {}
+
+    async def get(self, key: K) -> V:
+        """Return the answer about a key, asked now or lately. Raises what asking raises."""
+        try:
+            return self._answers[key]
+        except KeyError:
+            asking = self._asking.get(key)
+        if asking is None or asking.done():
+            asking = asyncio.ensure_future(self._asked(key))
+            self._asking[key] = asking
+            asking.add_done_callback(lambda done: self._end(key, done))
+        return await asyncio.shield(asking)
+
+    async def _asked(self, key: K) -> V:
+        answer = await self._ask(key)
+        self._answers[key] = answer
+        return answer
+
+    def _end(self, key: K, done: asyncio.Future[V]) -> None:
+        _noted(done)
+        if self._asking.get(key) is done:  # else somebody has asked again
+            del self._asking[key]
 
 
 def _noted(answer: asyncio.Future[Any]) -> None:

@@ -88,7 +88,7 @@ def _never_left(error: AzureError) -> bool:
 def from_account(error: AzureError, *, doing: str) -> SasquashError:
     """Return what `error` means for a call about a storage account itself: after a 404, it does not exist."""
     meaning = from_azure(error, doing=doing)
-    return AccountGone(str(meaning)) if isinstance(meaning, NotFound) else meaning
+    return AccountGone(str(meaning), cause=meaning.cause) if isinstance(meaning, NotFound) else meaning
 
 
 def from_status(
@@ -105,14 +105,16 @@ def from_status(
     if status in _TRANSIENT_STATUS:
         return TransientFailure(f"{said}.", retry_after=retry_after)
     if status == 404:
-        return NotFound(f"{said}. Check that it still exists and that the app's identity has {right}.")
+        message = f"{said}. Check that it still exists and that the app's identity has {right}."
+        return NotFound(message, cause=said)
     if code in _REFUSED_FOR_NOW:
         return TransientFailure(f"{said}: another operation on it is under way.", sent=False)
     if code in _REMEDIES:
-        return Blocked(f"{said}: {_REMEDIES[code]}")
+        return Blocked(f"{said}: {_REMEDIES[code]}", cause=said, is_lasting=True)
     if status in (401, 403):
-        return Blocked(f"{said}: the app's identity lacks {right}, or a policy denies it. See docs/rights.md.")
-    return Blocked(f"{said}. Check it in Azure.")
+        message = f"{said}: the app's identity lacks {right}, or a policy denies it. See docs/rights.md."
+        return Blocked(message, cause=said)
+    return Blocked(f"{said}. Check it in Azure.", cause=said)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -47,11 +47,11 @@ from msgraph.generated.users.item.user_item_request_builder import UserItemReque
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.domain.guid import is_guid
 from shared.domain.message import Message
 from shared.domain.person import Person
 from shared.errors import Blocked, NotFound, SasquashError, TransientFailure
 
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PERSON = ["id", "displayName", "mail", "userPrincipalName"]
 _FINDING_ID = re.compile(r"[0-9a-f]{64}")
 _HEADER_VALUE = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
@@ -249,7 +249,7 @@ def warm_up() -> None:
 
 
 def _checked(object_id: str) -> str:
-    if not _OBJECT_ID.fullmatch(object_id):
+    if not is_guid(object_id):
         raise ValueError("an object id is a GUID; nothing else goes into a path")
     return object_id
 

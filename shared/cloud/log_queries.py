@@ -1,13 +1,17 @@
 """The queries of the storage logs, as KQL. Their parameters are validated here.
 
 The fields, and that a line's AuthenticationHash has the SHA-256 of a SAS' signature text and the name of the key that
-signed: "StorageBlobLogs" (Azure Monitor Logs reference) and "Best practices for monitoring Azure Blob Storage".
+signed: "StorageBlobLogs" (Azure Monitor Logs reference) and "Best practices for monitoring Azure Blob Storage". The
+names of operations: "Storage Analytics logged operations and status messages" and, for shares, "Understand Azure
+Files billing".
 """
 
 import re
 from datetime import UTC, datetime
 
 from shared.cloud.data_plane import USER_AGENT
+from shared.domain.target import PolicyTarget
+from shared.sas import Service
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"key[12]")
@@ -15,6 +19,12 @@ _KEY = re.compile(r"key[12]")
 _LINES = "union isfuzzy=true StorageBlobLogs, StorageQueueLogs, StorageTableLogs, StorageFileLogs"
 _SERVED = "extend Served = toint(StatusCode) < 400"
 _WHO = "Address = tostring(split(CallerIpAddress, ':')[0]), Agent = substring(UserAgentHeader, 0, 120)"
+_SET_ACL = {
+    Service.BLOB: "SetContainerACL",
+    Service.QUEUE: "SetQueueACL",
+    Service.TABLE: "SetTableACL",
+    Service.FILE: "SetShareACL",
+}
 
 
 def by_token(signature_sha256: str) -> str:
@@ -59,6 +69,20 @@ def objects(lines: str) -> str:
 def clients(lines: str) -> str:
     """Return who asked most."""
     return f"{lines} | summarize Requests = count() by {_WHO} | top 10 by Requests desc"
+
+
+def policy_writes(target: PolicyTarget) -> str:
+    """Return the latest writes of the access policies of a container, queue, table or share, the latest first.
+
+    A write replaces all policies of the resource, so that a line names none. The name of the resource is in the URI
+    (REST: "Set Container ACL" and the like). `target` has validated it: no quotation mark goes into the query.
+    """
+    named = f"trim('/', url_decode(tostring(parse_url(Uri).Path))) =~ '{target.resource}'"
+    return (
+        f"{_LINES} | where OperationName =~ '{_SET_ACL[target.service]}' and {named} | {_SERVED} | where Served"
+        " | project TimeGenerated, AuthenticationHash, RequesterUpn, RequesterObjectId, RequesterAppId,"
+        " CallerIpAddress, ClientRequestId | top 100 by TimeGenerated desc"
+    )
 
 
 def _checked(signature_sha256: str) -> str:

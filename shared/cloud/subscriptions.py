@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.cloud.arm import ArmReader
+from shared.domain.guid import GUID
 from shared.errors import Blocked, SasquashError
 
 _log = logging.getLogger(__name__)
 
 _KNOWN_FOR = timedelta(hours=1)
 _AGAIN = timedelta(minutes=1)  # after a failure
-_SUBSCRIPTION = re.compile(r"/subscriptions/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+_SUBSCRIPTION = re.compile(rf"/subscriptions/(?P<id>{GUID})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

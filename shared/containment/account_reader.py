@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from shared.actions.action import signer
 from shared.actions.registry import Actions
@@ -16,7 +17,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.errors import SasquashError, TransientFailure
-from shared.persistence.account_rows import AccountRows, Rotation, waiting_partition
+from shared.persistence.account_rows import AccountRows, Intent, Rotation, waiting_partition
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.store import Store
 
@@ -29,6 +30,22 @@ _MOST_POLICIES = 16  # read under one lock; the rest of a flood has batches of i
 _MOST_READINGS = 2000  # of all leaks that wait, which takes half a second; the same holds for the rest
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read for a leak: the account, the leak's record as it is now (None where there is none), and what
+    holders of the account's lock may have done, and no record shows yet.
+    """
+
+    snapshot: Snapshot
+    record: Revocation | None
+    unsettled: tuple[Intent, ...] = ()
+
+    def without(self, fingerprints: Collection[str]) -> Self:
+        """Return it without leaks that can't be decided on."""
+        waiting = tuple(one for one in self.snapshot.waiting if one.fingerprint not in fingerprints)
+        return replace(self, snapshot=replace(self.snapshot, waiting=waiting))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReader:
     """Reads accounts."""
@@ -37,7 +54,7 @@ class AccountReader:
     accounts: Accounts
     actions: Actions
 
-    async def read(self, ref: AccountRef, revocation: Revocation) -> tuple[Snapshot, Revocation | None]:
+    async def read(self, ref: AccountRef, revocation: Revocation) -> Reading:
         """Read the account in one round, and the record, which others may have changed before.
 
         Stored access policies take a second round: signature verification first shows whether one is involved at all.
@@ -66,7 +83,7 @@ class AccountReader:
             at=self.store.clock(),
         )
         snapshot = replace(snapshot, policies=await self._policies(snapshot))
-        return replace(snapshot, waiting=_readable(snapshot.waiting, snapshot)), current
+        return Reading(replace(snapshot, waiting=_readable(snapshot.waiting, snapshot)), current, rows.unsettled)
 
     async def _policies(self, snapshot: Snapshot) -> dict[str, PolicyReading]:
         """Read the stored access policies of the leaks that wait.

@@ -15,7 +15,7 @@ from shared.actions.stored_policy import Revived
 from shared.cloud.accounts import AccountRef
 from shared.cloud.arm_throttle import ArmPace
 from shared.containment.account_lock import EARLY_PATIENCE, EarlyLock, holding
-from shared.containment.account_reader import AccountReader
+from shared.containment.account_reader import AccountReader, Reading
 from shared.containment.execution import HeldLock
 from shared.containment.recovery import Recovery
 from shared.containment.verdicts import conclude_all
@@ -37,6 +37,7 @@ class AccountSession:
 
     store: Store
     reader: AccountReader
+    recovery: Recovery
     ref: AccountRef
     revocation: Revocation
     held: HeldLock
@@ -50,15 +51,37 @@ class AccountSession:
     async def read(self) -> Snapshot | None:
         """Return what a batch is decided on; None where another instance has decided on the leak meanwhile.
 
-        Raises as `AccountReader.read`.
+        What earlier holders of the lock did is recorded first, if Azure says it by now. Raises as
+        `AccountReader.read`.
         """
         self.held.listed_at = self.store.clock()
-        snapshot, current = await self.reader.read(self.ref, self.revocation)
+        reading = await self.reader.read(self.ref, self.revocation)
+        if reading.unsettled:
+            reading = await self._settled(reading)
+        current = reading.record
         if current is None or current.state is not State.RECEIVED:
             self.concluded.add(self.revocation.fingerprint)
             return None
         self.revocation = current
-        return snapshot
+        return reading.snapshot
+
+    async def _settled(self, reading: Reading) -> Reading:
+        """Record what earlier holders did, and read again; without the leaks of those of which Azure still won't say.
+
+        Raises Blocked where the leak that the lock was acquired for is one of these.
+        """
+        unknown: set[str] = set()
+        for intent in reading.unsettled:
+            try:
+                settled = await self.recovery.settle(intent, self.ref)
+            except Blocked:
+                if self.revocation.fingerprint in intent.suspects:
+                    raise
+                unknown.update(intent.suspects)
+                continue
+            await conclude_all(self.store, self.ref.name, settled)
+            await self.store.accounts.remove_unsettled(self.ref.name, intent)
+        return (await self.reader.read(self.ref, self.revocation)).without(unknown)
 
     async def record_of(self, leak: Evaluation) -> Revocation | None:
         """Return the record of a leak that waits.
@@ -125,8 +148,7 @@ class AccountSessions:
 
     async def read(self, ref: AccountRef, revocation: Revocation) -> Snapshot:
         """Return what a batch would be decided on, without the lock: for a dry run."""
-        snapshot, _ = await self._reader.read(ref, revocation)
-        return snapshot
+        return (await self._reader.read(ref, revocation)).snapshot
 
     @asynccontextmanager
     async def open(
@@ -147,7 +169,12 @@ class AccountSessions:
             async with holding(self._store, lock) as held:
                 await self._settle(held, ref)
                 session = AccountSession(
-                    store=self._store, reader=self._reader, ref=ref, revocation=revocation, held=held
+                    store=self._store,
+                    reader=self._reader,
+                    recovery=self._recovery,
+                    ref=ref,
+                    revocation=revocation,
+                    held=held,
                 )
                 yield session
                 if revocation.fingerprint not in session.concluded:
@@ -190,22 +217,18 @@ class AccountSessions:
             giving_back.result()
 
     async def _given_back(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
-        """Settle what a predecessor left, then release. Where Azure refuses to say what it did, the lock is kept."""
+        """Settle what a predecessor left, then release."""
         try:
             async with holding(self._store, await acquiring) as held:
-                try:
-                    await self._settle(held, ref)
-                except Blocked:
-                    held.uncertain = True  # its next holder gets the same answer from Azure
-                    raise
+                await self._settle(held, ref)
         except SasquashError as error:
             _log.info("The lock of %s was not needed: %s", ref.name, error)
 
     async def _settle(self, held: HeldLock, ref: AccountRef) -> None:
         """Record what a predecessor did, if there was one.
 
-        Until that is known the lock, which names the leaks, is kept. Where Azure refuses to say, other leaks
-        of the account don't wait for it.
+        Until that is known the lock, which names the leaks, is kept. Where Azure refuses to say, a row of its own
+        keeps it for the holders to come, and other leaks of the account don't wait for it.
         """
         predecessor = held.lock.predecessor
         if predecessor is None:
@@ -214,6 +237,7 @@ class AccountSessions:
         try:
             settled = await self._recovery.settle(predecessor, ref)
         except Blocked:
+            await self._store.accounts.keep_unsettled(ref.name, predecessor, taken_from=held.lock.taken_from)
             held.uncertain = False
             raise
         await conclude_all(self._store, ref.name, settled)

@@ -15,7 +15,8 @@ from shared.domain.known_paths import path_id
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.errors import Blocked, Conflict, SasquashError, TransientFailure
-from shared.persistence.accounts import EXECUTION_TIME, TAKEOVER_TIME, AccountLock, Attributed
+from shared.persistence.account_rows import Attributed
+from shared.persistence.accounts import EXECUTION_TIME, TAKEOVER_TIME, AccountLock
 from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from shared.domain.decision import plan as plans
 from shared.domain.execution import Plan
 from shared.domain.known_paths import path_id
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
-from shared.persistence.accounts import Attributed, Intent
+from shared.domain.states import Reason
+from shared.persistence.account_rows import Attributed, Intent
 from shared.persistence.store import Store
 
 _CLOCK_SKEW = timedelta(seconds=5)
@@ -35,6 +35,8 @@ class Recovery:
 
     async def settle(self, predecessor: Intent, ref: AccountRef) -> list[Revocation]:
         """Return the records to save, the one of the execution first; none where nothing was executed.
+
+        Also of leaks that were decided on since, such as one that Azure refused to act on again.
 
         Raises TransientFailure or Blocked.
         """
@@ -79,7 +81,7 @@ class Recovery:
         recorded = _is_recorded(executed, left.noted)
         settled: list[Revocation] = []
         for record in left.noted:
-            if record.state is not State.RECEIVED:
+            if not _is_open(record):
                 continue
             known = self._known(record, noted, left, at=left.predecessor.acquired_at)
             if recorded or settled:
@@ -110,6 +112,11 @@ class Recovery:
             key_sha256=key_sha256,
             plan=_planned(record, noted, left.account),
         )
+
+
+def _is_open(record: Revocation) -> bool:
+    """Whether an action of the predecessor would be news to the record, whatever it has become since."""
+    return record.execution is None and record.reason is not Reason.COVERED
 
 
 def _is_recorded(executed: Executed, records: Iterable[Revocation]) -> bool:

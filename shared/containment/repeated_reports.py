@@ -8,10 +8,12 @@ import logging
 from dataclasses import dataclass, replace
 from functools import partial
 
-from shared.domain.decision.duplicates import ended_unverified, reopened, with_report
-from shared.domain.finding import Finding
+from shared.containment.dedup_cache import DedupCache
+from shared.containment.rechecks import Rechecks
+from shared.domain.decision.duplicates import ended_unverified, reopened, says_nothing_until, with_report
+from shared.domain.finding import Finding, Reported
 from shared.domain.known_paths import MOST, split
-from shared.domain.pending_steps import open_alerts, reported_again
+from shared.domain.pending_steps import needs_evidence_check, open_alerts, reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.errors import Conflict, TransientFailure
@@ -25,9 +27,26 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RepeatedReports:
-    """Joins reports to records."""
+    """Joins reports to records, and remembers in memory what was just reported."""
 
     store: Store
+    dedup: DedupCache
+    rechecks: Rechecks
+
+    def has_record(self, fingerprint: str) -> bool:
+        """Whether this process knows that a leak has a record."""
+        return self.dedup.has_record(fingerprint)
+
+    def durable(self, reported: Reported, joined: Revocation) -> None:
+        """Note that a report is in its record, `joined`."""
+        self.dedup.durable(reported, until=says_nothing_until(joined, now=self.store.clock()))
+
+    async def rechecked(self, record: Revocation) -> Revocation:
+        """Return a decided record whose leak was reported again, `received` if what is there now has changed.
+
+        Raises SasquashError.
+        """
+        return await self.rechecks.of_report(record)
 
     async def join(self, known: Revocation, finding: Finding) -> Revocation:
         """Note another report of a known leak; return the record as it is then, `received` if it is to be attributed.
@@ -40,7 +59,7 @@ class RepeatedReports:
             if len(current.paths.known) > 1:  # the row in which it waits has the paths of the latest report alone
                 await self.store.accounts.add_waiting(current.to_weigh)
             return current
-        if joined is not None and (open_alerts(joined) or reported_again(joined)):
+        if joined is not None and (open_alerts(joined) or reported_again(joined) or needs_evidence_check(joined)):
             await self.store.queues.follow_up(finding.fingerprint)
         await self.store.accounts.remove_waiting(finding)
         return current

@@ -13,19 +13,17 @@ from functools import partial
 from shared.cloud.accounts import AccountRef
 from shared.containment.account_lock import EarlyLock
 from shared.containment.account_session import AccountSessions
-from shared.containment.dedup_cache import DedupCache
 from shared.containment.execution import PlanExecutor
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
 from shared.containment.repeated_reports import RepeatedReports
-from shared.containment.retry import try_again
+from shared.containment.retry import tried_again, try_again
 from shared.containment.stand_ins import StandIns
 from shared.containment.verdicts import conclude
 from shared.domain.decision.batch import Decider
-from shared.domain.decision.duplicates import says_nothing_until
 from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
-from shared.domain.pending_steps import reported_again
+from shared.domain.pending_steps import needs_evidence_check, reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.errors import AccountGone, Blocked, SasquashError, UnreadableRow, WritesThrottled
@@ -49,7 +47,7 @@ class Containment:
         sessions: AccountSessions,
         decider: Decider,
         executor: PlanExecutor,
-        dedup: DedupCache,
+        repeats: RepeatedReports,
     ) -> None:
         self._store = store
         self._lookup = lookup
@@ -57,8 +55,7 @@ class Containment:
         self._sessions = sessions
         self._decider = decider
         self._executor = executor
-        self._dedup = dedup
-        self._repeats = RepeatedReports(store)
+        self._repeats = repeats
         self._stand_ins = StandIns(store)
 
     async def take(self, reported: Reported, *, patience: float = INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
@@ -86,7 +83,7 @@ class Containment:
             )
             joined = revocation if new else await self._repeats.join(revocation, finding)
             await self._repeats.keep_left_out(joined, finding, before=revocation)
-            self._dedup.durable(reported, until=says_nothing_until(joined, now=store.clock()))
+            self._repeats.durable(reported, joined)
             is_ours = new or joined.changes[-1] != revocation.changes[-1]  # else another instance or the queue has it
             if not is_ours and joined.state is State.RECEIVED and early is not None:
                 is_ours = await early.is_held()  # the instance that wrote it waits for the lock that we hold
@@ -100,7 +97,7 @@ class Containment:
 
     def _lock_early(self, finding: Finding) -> EarlyLock | None:
         """Ask for the account's lock at once, if the account is known and the leak new, so that it will be needed."""
-        ref = None if self._dedup.has_record(finding.fingerprint) else self._lookup.known(finding)
+        ref = None if self._repeats.has_record(finding.fingerprint) else self._lookup.known(finding)
         return self._sessions.lock_early(ref, finding.fingerprint) if ref is not None else None
 
     async def _find(self, finding: Finding, early: EarlyLock | None) -> AccountRef | SasquashError | None:
@@ -174,10 +171,14 @@ class Containment:
             return  # the record was never written, so the event was never acknowledged and comes again
         if message.paths:
             revocation = await self._repeats.join_left_out(revocation, message)
+        revocation = await tried_again(self._store, revocation)
+        if revocation.state is not State.RECEIVED and message.attempt == 0:  # each report sends such a message
+            revocation = await self._repeats.rechecked(revocation)
         if revocation.state is not State.RECEIVED:
             await self._store.accounts.remove_waiting(revocation.finding)
             # Else the follow-up has begun: one is enough.
-            if revocation.changes[-1] not in revocation.announced or reported_again(revocation):
+            news = reported_again(revocation) or needs_evidence_check(revocation)
+            if revocation.changes[-1] not in revocation.announced or news:
                 await self._store.queues.follow_up(revocation.fingerprint)
             return
         try:
@@ -243,7 +244,7 @@ class Containment:
                     batch = batch.without(action.ends)
                 except Blocked as error:
                     batch, refused = batch.refused(action)
-                    blocked = partial(batch.blocked, why=str(error), now=clock())
+                    blocked = partial(batch.blocked, why=error, now=clock())
                     await session.conclude(await session.outcomes(refused, blocked), snapshot=snapshot)
                 else:
                     late = await session.late(snapshot) if action.may_cover_late else ()

@@ -1,4 +1,4 @@
-"""Contains a leak whose record this version can't read: under a record that stands in for it (decision 51).
+"""Contains a leak whose record this version can't read: under a record that stands in for it (decision 55).
 
 A report must not be lost because of a row, and a leak that waits for containment must not wait for the next version.
 If the leak was dealt with already, its signature shows that, and nothing is revoked twice. Only one thing can't be

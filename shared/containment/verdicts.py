@@ -1,4 +1,4 @@
-"""Writes a verdict into the record and enqueues the follow-up."""
+"""Writes a verdict into the record, and enqueues the follow-up and the next attempt at what was refused."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Conflict
 from shared.persistence.account_rows import Rotation
 from shared.persistence.store import Store
+
+_LONGEST_IN_QUEUE = 3600.0  # seconds
 
 
 async def conclude(store: Store, revocation: Revocation) -> None:
@@ -31,7 +33,16 @@ async def conclude(store: Store, revocation: Revocation) -> None:
     await asyncio.gather(
         store.accounts.remove_waiting(revocation.finding),
         store.queues.follow_up(revocation.fingerprint),
+        _try_again(store, revocation),
     )
+
+
+async def _try_again(store: Store, revocation: Revocation) -> None:
+    """Enqueue the next attempt at an action that was refused. That of a day later is found by the sweep."""
+    due = revocation.next_attempt
+    delay = (due - store.clock()).total_seconds() if due is not None else None
+    if delay is not None and delay <= _LONGEST_IN_QUEUE:
+        await store.queues.contain(revocation.fingerprint, delay=max(delay, 0.0))
 
 
 async def conclude_all(store: Store, account: str, records: Sequence[Revocation]) -> None:
@@ -39,8 +50,9 @@ async def conclude_all(store: Store, account: str, records: Sequence[Revocation]
     if not records:
         return
     first, *others = records
-    if first.execution is not None and first.execution.action in CUTS_OFF_MANY:
-        await store.accounts.add_rotation(account, _rotation(first.execution, first.fingerprint))
+    execution = first.execution
+    if execution is not None and execution.is_ours and execution.action in CUTS_OFF_MANY:
+        await store.accounts.add_rotation(account, _rotation(execution, first.fingerprint))
     await conclude(store, first)
     await asyncio.gather(*(conclude(store, record) for record in others))
 
@@ -68,9 +80,9 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
     return replace(
         decided,
         paths=decided.paths if decided.paths.verified else current.paths,
-        changes=(*current.changes, decided.changes[-1]),
+        changes=current.changes_with(decided.changes[-1]),
         sightings=current.sightings,
-        more_alerts=current.more_alerts,
+        named_alerts=current.named_alerts,
         leases=current.leases,
         filed=current.filed,
         notifications=current.notifications,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.alert import AlertReference
 from shared.domain.caller import Caller
 
 _NOBODY = "nobody (deadline passed, SASQUASH_AT_DEADLINE is revoke)"
@@ -18,12 +19,24 @@ class EvidenceOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAlert:
+    """An alert that needs no more reading, and what its service says about the evidence."""
+
+    alert: AlertReference
+    outcome: EvidenceOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceCheck:
-    """The alert was read again at its service, before people were asked. `said` is one or two English sentences."""
+    """The alerts that reports name were read again at their services. `said` is some English sentences.
+
+    `read` lacks those that are still to be read: they were reported later, or their service did not respond.
+    """
 
     outcome: EvidenceOutcome
     at: datetime
     said: str
+    read: tuple[ReadAlert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from enum import StrEnum
 from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, ActionKind, Lockdown
 from shared.sas import Service
 
+OTHERS = "others"
+"""What confirms an execution that is not ours: the leak was verified before, and its key or policy has changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -43,8 +46,9 @@ class VerificationToken:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An action ran. `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
+    """An action ran: ours, or what somebody else did to the same effect (`OTHERS`).
 
+    `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
     `notes` are English, one sentence each: side effects that people should know.
     """
 
@@ -53,10 +57,15 @@ class Execution:
     at: datetime
     old_sha256: str
     new_sha256: str
-    confirmed_by: str  # "answer" | "listing" (the current state: the answer was lost, or nothing had to change)
+    confirmed_by: str  # "answer" | "listing" (the state after it: its answer was lost, or nothing to change) | OTHERS
     correlation_id: str | None
     verification_tokens: tuple[VerificationToken, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether Sasquash ran it."""
+        return self.confirmed_by != OTHERS
 
     @property
     def revokes(self) -> bool:

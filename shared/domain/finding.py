@@ -7,7 +7,6 @@ that reported it, which is closed in the end (`alert.py`). `submitted_by` is the
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Self
 from shared.domain import event_size, readings
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
+from shared.domain.guid import is_guid
 from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
@@ -26,7 +26,6 @@ REPORTED = "Sasquash.Finding.Reported.v1"
 
 _LONGEST_SECRET = 1024 * 1024  # an event holds no more
 _LONGEST_TEXT = {"source": 200, "url": 2048}
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +333,7 @@ def _alert(data: Mapping[object, object]) -> AlertReference | None:
 def _submitter(data: Mapping[object, object]) -> str | None:
     """Return the object id of the intake's caller; None where there is none, or what is there is none."""
     value = data.get("submitted_by")
-    name = value.lower() if isinstance(value, str) else ""
-    return name if _GUID.fullmatch(name) else None
+    return value.lower() if is_guid(value) else None
 
 
 def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:

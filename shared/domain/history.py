@@ -16,7 +16,7 @@ Lines of version 0.2 have no link. The chain of such a record begins at its firs
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -57,6 +57,15 @@ class HistoryEntry:
 @dataclass(frozen=True, slots=True)
 class CopiedLine:
     """A line as the copy has it."""
+
+    chain: str
+    line: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEnd:
+    """The last line of a chain whose record retention has removed."""
 
     chain: str
     line: int
@@ -111,17 +120,17 @@ def judge(
     *,
     fingerprint: str,
     copied: Iterable[CopiedLine] | None,
-    pruned: Collection[str] = (),
+    pruned: Iterable[ChainEnd] = (),
 ) -> Judgment:
     """Return what is known of a history, whose `lines` are in the order in which they are stored.
 
     `copied` are the lines of the record in the copy, read before those that are stored; None where it can't be read.
-    `pruned` are the chains of earlier records of the leak, which retention has removed.
+    `pruned` are the ends of the chains of earlier records of the leak, which retention has removed.
     """
     sent = tuple(copied) if copied is not None else None
     broken = next(_broken_links(lines, head, fingerprint), None)
     if broken is None and sent is not None:
-        broken = _contradiction(lines, sent, frozenset(pruned))
+        broken = _contradiction(lines, not_pruned(sent, pruned))
     if broken is not None:
         return Judgment(Integrity.BROKEN, broken)
     doubt = _doubt(lines, head, None if sent is None else {(line.chain, line.line) for line in sent})
@@ -163,13 +172,27 @@ def _broken_links(lines: Sequence[HistoryEntry], head: HistoryHead | None, finge
         yield f"The last line is not the one that the record names: line {head.line} was replaced."
 
 
-def _contradiction(lines: Sequence[HistoryEntry], copied: Sequence[CopiedLine], pruned: frozenset[str]) -> str | None:
+def not_pruned(copied: Iterable[CopiedLine], pruned: Iterable[ChainEnd]) -> tuple[CopiedLine, ...]:
+    """Return the lines of the copy that retention has not removed.
+
+    Also those beyond the end of a chain that it has removed: lines were cut off before.
+    """
+    ends = {end.chain: end for end in pruned}
+    return tuple(line for line in copied if not _is_within(line, ends.get(line.chain)))
+
+
+def _is_within(line: CopiedLine, end: ChainEnd | None) -> bool:
+    if end is None:
+        return False
+    return line.line < end.line or (line.line, line.sha256) == (end.line, end.sha256)
+
+
+def _contradiction(lines: Sequence[HistoryEntry], copied: Iterable[CopiedLine]) -> str | None:
     """Return how the copy contradicts the lines; None if it does not. A line that it lacks contradicts nothing."""
     stored = {(entry.link.chain, entry.link.line): entry.link.sha256 for entry in lines if entry.link is not None}
     sent: dict[tuple[str, int], set[str]] = defaultdict(set)
     for line in copied:
-        if line.chain not in pruned:
-            sent[line.chain, line.line].add(line.sha256)
+        sent[line.chain, line.line].add(line.sha256)
     for place in sorted(sent):
         if place not in stored:
             return f"Line {place[1]} is in the copy, and no longer in the record."

@@ -1,9 +1,15 @@
 """The evidence for a change of a record, for the line in its history. Pure."""
 
+from shared.domain.execution import OTHERS
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 
 _SHOWN = 12  # hex digits of a SHA-256
+_CONFIRMED_BY = {
+    "answer": "Azure's response",
+    "listing": "the current state (response lost)",
+    OTHERS: "the current state (somebody else changed it)",
+}
 
 
 def of(revocation: Revocation) -> str:
@@ -53,7 +59,7 @@ def _execution(revocation: Revocation) -> str:
     execution = revocation.execution
     if execution is None:
         return ""
-    how = "Azure's response" if execution.confirmed_by == "answer" else "the current state (response lost)"
+    how = _CONFIRMED_BY[execution.confirmed_by]
     was = f", from SHA-256 {execution.old_sha256[:_SHOWN]}…" if execution.old_sha256 else ""
     became = f" to {execution.new_sha256[:_SHOWN]}…" if execution.new_sha256 else ""
     return f"Confirmed by {how}{was}{became}."

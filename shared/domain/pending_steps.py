@@ -1,7 +1,8 @@
 """The pending steps of a decided record (events, incident, mail, alerts, closing), and its verification. Pure.
 
 Each is due once for each state and reason: a leak that is reported again and ends as before is no news. A request for
-approval is due each time: the plan is another one then, or the deadline had passed.
+approval is due each time: the plan is another one then, or the deadline had passed. All is due again after a revival
+(`news.py`), and a refusal for each cause.
 """
 
 from dataclasses import replace
@@ -10,7 +11,13 @@ from datetime import datetime, timedelta
 from shared.domain.alert import AlertReference
 from shared.domain.approval import EvidenceOutcome
 from shared.domain.execution import Execution, Outcome, Verification
-from shared.domain.revocation import Change, Revocation
+from shared.domain.news import (
+    announcements_that_count,
+    is_filed_since_revival,
+    last_change_to,
+    notifications_that_count,
+)
+from shared.domain.revocation import Change, Filed, Notification, Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 
@@ -25,12 +32,16 @@ _MAILED = frozenset(
 
 def unannounced(revocation: Revocation) -> list[Change]:
     """Return the changes that were not published yet, oldest first."""
-    known = {(change.state, change.reason) for change in revocation.announced} - {(State.AWAITING_APPROVAL, None)}
+    known = {
+        (change.state, change.reason, change.revivals, change.cause)
+        for change in revocation.announced
+        if change.state is not State.AWAITING_APPROVAL
+    }
     return [
         change
         for change in revocation.changes
         if change.state is not State.RECEIVED
-        and (change.state, change.reason) not in known
+        and (change.state, change.reason, change.revivals, change.cause) not in known
         and change not in revocation.announced
     ]
 
@@ -41,9 +52,17 @@ def unfiled(revocation: Revocation) -> bool:
     has_one = revocation.state not in _WITHOUT_INCIDENT
     if filed is None or (filed.shared and has_one and mailed_at_once(revocation)):
         return has_one
+    if (filed.state, filed.reason) != (revocation.state, revocation.reason):
+        return True
+    if not is_filed_since_revival(revocation, filed) or _has_another_cause(revocation, filed):
+        return True
     # The incident does not record its plan: it is updated with each request for approval.
-    asks = revocation.state is State.AWAITING_APPROVAL and unnotified(revocation)
-    return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
+    if revocation.state is not State.AWAITING_APPROVAL:
+        return False
+    if filed.change is None:  # a row of an earlier version does not say which request it shows
+        return unnotified(revocation)
+    asked = last_change_to(revocation, State.AWAITING_APPROVAL)
+    return (filed.change, filed.confirmed_at) != (asked, confirmed_at(revocation))
 
 
 def reported_again(revocation: Revocation) -> bool:
@@ -51,7 +70,10 @@ def reported_again(revocation: Revocation) -> bool:
     again = revocation.reported_again_at
     if revocation.reason is not Reason.REJECTED or again is None:
         return False
-    return not any(sent.reason is Reason.REJECTED and sent.at >= again for sent in revocation.notifications)
+    return not any(
+        sent.reason is Reason.REJECTED and (sent.again == again if sent.change is not None else sent.at >= again)
+        for sent in notifications_that_count(revocation)
+    )
 
 
 def unnotified(revocation: Revocation) -> bool:
@@ -60,12 +82,44 @@ def unnotified(revocation: Revocation) -> bool:
         return True
     if revocation.state not in _MAILED:
         return False
-    now, at_once = (revocation.state, revocation.reason), mailed_at_once(revocation)
-    asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
+    at_once = mailed_at_once(revocation)
     return not any(
-        (sent.state, sent.reason) == now and (asked is None or sent.at >= asked) and (bool(sent.to) or not at_once)
-        for sent in revocation.notifications
+        _notifies_of_state(sent, revocation) and (bool(sent.to) or not at_once)
+        for sent in notifications_that_count(revocation)
     )
+
+
+def _notifies_of_state(sent: Notification, revocation: Revocation) -> bool:
+    """Whether a mail was about the record's state; about this very request, where the record awaits approval."""
+    if (sent.state, sent.reason) != (revocation.state, revocation.reason):
+        return False
+    if _has_another_cause(revocation, sent):
+        return False
+    if revocation.state is not State.AWAITING_APPROVAL:
+        return True
+    asked = last_change_to(revocation, State.AWAITING_APPROVAL)
+    if sent.change is not None:
+        return sent.change == asked and sent.confirmed_at == confirmed_at(revocation)
+    since = (asked.at if asked is not None else None, confirmed_at(revocation))
+    return all(moment is None or sent.at >= moment for moment in since)
+
+
+def confirmed_at(revocation: Revocation) -> datetime | None:
+    """Return when an alert was read that confirms the evidence; None where none does.
+
+    People are asked again then. Nothing else that an alert says changes what they were asked, so that a stranger who
+    names alerts sends no mails.
+    """
+    check = revocation.evidence_check
+    return check.at if check is not None and check.outcome is EvidenceOutcome.CONFIRMED else None
+
+
+def _has_another_cause(revocation: Revocation, known: Notification | Filed) -> bool:
+    """Whether Azure refuses for another cause by now than what people know."""
+    refusal, change = revocation.refusal, known.change
+    if revocation.reason is not Reason.BLOCKED or refusal is None or change is None:
+        return False
+    return change.cause != refusal.cause_id
 
 
 def confirmed(revocation: Revocation) -> bool:
@@ -116,15 +170,37 @@ def left_incident(revocation: Revocation) -> bool:
     return not is_same or not shares_incident(revocation)
 
 
+def unread_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
+    """Return the alerts of a record that may confirm its evidence, and were not read again yet.
+
+    None once one has confirmed it.
+    """
+    check = revocation.evidence_check
+    if check is None:
+        return revocation.alerts
+    if check.outcome is EvidenceOutcome.CONFIRMED:
+        return ()
+    read = {one.alert for one in check.read}
+    return tuple(alert for alert in revocation.alerts if alert not in read)
+
+
 def needs_evidence_check(revocation: Revocation) -> bool:
-    """Whether the alert has to be read again at its service, before people are asked to act on it."""
-    asks = revocation.state is State.AWAITING_APPROVAL and revocation.finding.evidence is not None
-    return asks and revocation.evidence_check is None
+    """Whether alerts have to be read again at their services: before people are asked, and when more are named."""
+    return _asks_about_evidence(revocation) and (revocation.evidence_check is None or bool(unread_alerts(revocation)))
+
+
+def awaits_evidence_check(revocation: Revocation) -> bool:
+    """Whether people are to be asked once the evidence was checked. They do not wait for alerts named later."""
+    return _asks_about_evidence(revocation) and revocation.evidence_check is None
+
+
+def _asks_about_evidence(revocation: Revocation) -> bool:
+    return revocation.state is State.AWAITING_APPROVAL and revocation.finding.evidence is not None
 
 
 def incident_due(revocation: Revocation) -> bool:
     """Whether to file or update the incident now, once the owners are known and evidence was read again."""
-    return unfiled(revocation) and not needs_owners(revocation) and not needs_evidence_check(revocation)
+    return unfiled(revocation) and not needs_owners(revocation) and not awaits_evidence_check(revocation)
 
 
 def needs_owners(revocation: Revocation) -> bool:
@@ -135,7 +211,7 @@ def needs_owners(revocation: Revocation) -> bool:
 
 def mail_due_in(revocation: Revocation, *, now: datetime) -> float | None:
     """Return in how many seconds to mail the record's state, once its owners are known; None if nothing is due."""
-    if not unnotified(revocation) or needs_owners(revocation) or needs_evidence_check(revocation):
+    if not unnotified(revocation) or needs_owners(revocation) or awaits_evidence_check(revocation):
         return None
     execution = revocation.execution
     if revocation.state is not State.CONTAINED or execution is None:
@@ -152,37 +228,49 @@ def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
     revoked = revocation.state in (State.PROVEN, State.CLOSED) and execution is not None and execution.revokes
     if not revoked and revocation.reason is not Reason.COVERED:
         return ()
-    closed = {closed.alert for closed in revocation.closed_alerts}
-    return tuple(alert for alert in revocation.alerts if alert not in closed)
+    return tuple(alert for alert in revocation.alerts if not revocation.has_settled(alert))
 
 
 def closable(revocation: Revocation) -> bool:
     """Whether all is done: verified, filed, notified and published. A lockdown stays open until it is undone.
 
-    A lockdown with an empty `after` never took effect: another action replaced it.
+    A lockdown with an empty `after` never took effect: another action replaced it. Alerts beyond the first reports
+    are closed in a closed record, too: a flood of them would keep it open for good.
     """
-    locked = revocation.lockdown
+    locked, alerts = revocation.lockdown, open_alerts(revocation)
     return (
         revocation.state is State.PROVEN
         and revocation.filed is not None
         and not revocation.filed.shared
-        and any(sent.state is State.PROVEN for sent in revocation.notifications)
-        and any(change.state is State.PROVEN for change in revocation.announced)
-        and not open_alerts(revocation)
+        and any(sent.state is State.PROVEN for sent in notifications_that_count(revocation))
+        and any(change.state is State.PROVEN for change in announcements_that_count(revocation))
+        and not any(alert in revocation.shown_alerts for alert in alerts)
         and (locked is None or not locked.after or locked.undone_at is not None)
     )
+
+
+def next_check(revocation: Revocation) -> datetime | None:
+    """Return when a record has to be checked although nothing is outstanding before: the deadline of its plan, or
+    the next attempt at an action that was refused. None for no time.
+    """
+    if revocation.state is State.AWAITING_APPROVAL:
+        return revocation.deadline
+    return revocation.next_attempt
 
 
 def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     """Whether anything is left to do about a record, including waiting for a verdict or a verification.
 
-    A plan that awaits approval is not outstanding before its deadline, once people are notified.
+    A plan that awaits approval is not outstanding before its deadline, once people are notified; nor is an action
+    that was refused before its next attempt.
     """
     if revocation.state in (State.RECEIVED, State.CONTAINED):
         return True
-    if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
+    due = next_check(revocation)
+    if due is not None and due <= now:
         return True
     news = unfiled(revocation) or unnotified(revocation) or bool(unannounced(revocation))
+    news = news or needs_evidence_check(revocation)
     rest = needs_key_distribution(revocation) or bool(open_alerts(revocation)) or closable(revocation)
     return news or rest
 
@@ -190,7 +278,7 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
 def needs_key_distribution(revocation: Revocation) -> bool:
     """Whether the new key has to be written where its consumers read it."""
     execution = revocation.execution
-    regenerated = execution is not None and execution.action is ActionKind.ACCOUNT_KEY
+    regenerated = execution is not None and execution.is_ours and execution.action is ActionKind.ACCOUNT_KEY
     return regenerated and revocation.key_distribution is None
 
 

@@ -4,8 +4,9 @@ It answers every question of a person on call (design decision 11) and holds no 
 tokens are the exception: the execution that they are stored with revoked them, and they are removed after use.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
@@ -20,33 +21,51 @@ from shared.domain.execution import (
 )
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
+from shared.domain.named_alerts import NamedAlerts
+from shared.domain.refusal import Refusal, refused_again
+from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
+from shared.errors import Blocked
 from shared.sas import Credential, signed_address
 
 _MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
-MOST_ALERTS = 20
-"""How many alerts of one record are checked and closed. Further ones stay open, and the record says so."""
+_LONGEST_CAUSE = 300
+_ORDERS_TRIED_FOR = timedelta(days=7)  # an order that is months old would surprise people
+_MOST_CLOSED = 20  # of 1500 characters; the history has them all
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A state that the record reached, when, and its reason if any."""
+    """A state that the record reached, when, and its reason if any.
+
+    `revivals` is how often the record had been revived by then, this change included (`news.py`). `cause` is why it
+    is `blocked` (`Refusal.cause_id`), else empty.
+    """
 
     state: State
     at: datetime
     reason: Reason | None = None
+    revivals: int = 0
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A mail that was sent, and the state in it."""
+    """A mail that was sent, and the state in it.
+
+    `change` is the one that it was about, None in rows of earlier versions. `again` is the `reported_again_at` that
+    it was about, if any, and `confirmed_at` the time of the check that confirmed the evidence by then.
+    """
 
     state: State
     to: tuple[str, ...]
     at: datetime
     reason: Reason | None = None
+    change: Change | None = None
+    again: datetime | None = None
+    confirmed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +73,8 @@ class Filed:
     """The incident, and the state in it. `sink` is where it is; empty in records of version 0.2.
 
     `shared`: it is the incident of several unconfirmed findings (`persistence.hourly_groups`), and `item_id` is the
-    group's id, by which it is filed.
+    group's id, by which it is filed. `change` is the change that it shows, None in rows of earlier versions, and
+    `confirmed_at` the time of the check that it shows, if that confirmed the evidence.
     """
 
     item_id: str
@@ -62,6 +82,8 @@ class Filed:
     reason: Reason | None = None
     sink: str = ""
     shared: bool = False
+    change: Change | None = None
+    confirmed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +182,10 @@ class Revocation:
     key_distribution: KeyDistribution | None = None
     lockdown: LockedDown | None = None
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
-    closed_alerts: tuple[ClosedAlert, ...] = ()
-    more_alerts: bool = False  # alerts were named beyond MOST_ALERTS: they are left open
+    refusal: Refusal | None = None  # the latest one of its action; None: there was none, or it was reopened since
+    signer: Signer | None = None  # which key signed it, once verified; it stays when the key is gone
+    closed_alerts: tuple[ClosedAlert, ...] = ()  # the latest; `named_alerts` knows more
+    named_alerts: NamedAlerts = field(default_factory=NamedAlerts)  # those beyond the sightings, and what is settled
     usage: Usage | None = None  # None: not checked yet
     remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
     paths: KnownPaths = field(default_factory=KnownPaths)
@@ -232,21 +256,66 @@ class Revocation:
 
     @property
     def alerts(self) -> tuple[AlertReference, ...]:
-        """The alerts of other tools about this leak, each once."""
+        """The alerts of other tools about this leak that have a place, each once."""
+        return tuple(dict.fromkeys((*self.shown_alerts, *self.named_alerts.waiting)))
+
+    @property
+    def shown_alerts(self) -> tuple[AlertReference, ...]:
+        """The alerts of the first reports, which the record shows with their places."""
         known = (self.finding.alert, *(sighting.alert for sighting in self.sightings))
         return tuple(dict.fromkeys(alert for alert in known if alert is not None))
+
+    def has_settled(self, alert: AlertReference) -> bool:
+        """Whether an alert needs no more work: it was closed, or left open for good."""
+        return self.named_alerts.has_settled(alert) or any(settled.alert == alert for settled in self.closed_alerts)
+
+    def with_settled(self, settled: Iterable[ClosedAlert], *, now: datetime) -> "Revocation":
+        """Return the record after these alerts were checked. Another instance may have settled one of them, too."""
+        new = tuple(one for one in settled if not self.has_settled(one.alert))
+        alerts = (*(one.alert for one in self.closed_alerts), *(one.alert for one in new))
+        return replace(
+            self,
+            closed_alerts=(*self.closed_alerts, *new)[-_MOST_CLOSED:],
+            named_alerts=self.named_alerts.with_settled(alerts, now=now),
+        )
 
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
         """Return this record in `state`. The latest changes are kept: the history has them all.
 
         `detail` is stored in its harmless form, whatever it quotes.
         """
-        changes = (*self.changes, Change(state, now, reason))[-_MOST_CHANGES:]
+        changes = self.changes_with(Change(state, now, reason))
         return replace(self, state=state, reason=reason, detail=clean(detail, limit=LONGEST), changes=changes)
+
+    def changes_with(self, change: Change) -> tuple[Change, ...]:
+        """Return the latest changes with another one, which says how often the record was revived by then."""
+        revivals = self.changes[-1].revivals if self.changes else 0
+        last = replace(change, revivals=revivals + (change.reason is Reason.REVIVED))
+        return (*self.changes, last)[-_MOST_CHANGES:]
 
     def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
         """Return this record in the state that `reason` belongs to."""
         return self.reach(STATE_OF[reason], now=now, detail=detail, reason=reason)
+
+    def blocked(self, error: Blocked, *, now: datetime) -> "Revocation":
+        """Return this record after a refusal: `failed`, and to be tried again until the leak expires.
+
+        An order is tried again for a week: it has no end of its own, and nobody expects it later.
+        """
+        cause = clean(error.cause, limit=_LONGEST_CAUSE)
+        refusal = refused_again(self.refusal, cause, is_lasting=error.is_lasting, now=now)
+        credential, next_at = self.finding.credential, refusal.next_at
+        ends = credential.ends if credential is not None else refusal.since + _ORDERS_TRIED_FOR
+        if next_at is not None and ends is not None and ends < next_at:
+            next_at = ends if credential is not None else None  # at the end of a token its record ends, too
+        ended = self.end(Reason.BLOCKED, now=now, detail=str(error))
+        last = replace(ended.changes[-1], cause=refusal.cause_id)
+        return replace(ended, changes=(*ended.changes[:-1], last), refusal=replace(refusal, next_at=next_at))
+
+    @property
+    def next_attempt(self) -> datetime | None:
+        """When an action that was refused is tried again; None where none is."""
+        return self.refusal.next_at if self.reason is Reason.BLOCKED and self.refusal is not None else None
 
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""

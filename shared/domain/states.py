@@ -18,7 +18,7 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a record ended without a revocation; each reason belongs to one state (`STATE_OF`)."""
+    """Why a record ended without a revocation, or was revived; each belongs to one state (`STATE_OF`)."""
 
     EXPIRED = "expired"
     COVERED = "covered"
@@ -42,6 +42,7 @@ class Reason(StrEnum):
     CRASHED = "crashed"  # an unexpected error occurred on each attempt
     STILL_ALIVE = "still_alive"  # the action ran, but the credential is still accepted
     TAMPERED = "tampered"  # the histories of records were changed after they were written
+    REVIVED = "revived"  # what its execution had ended is valid again: it is decided anew
 
 
 STATE_OF = {
@@ -67,6 +68,7 @@ STATE_OF = {
     Reason.CRASHED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
     Reason.TAMPERED: State.FAILED,
+    Reason.REVIVED: State.RECEIVED,
 }
 
 # What the path of a leak decides on: another path may have another result.

@@ -59,14 +59,9 @@ class SummaryLine:
         )
 
     @property
-    def key(self) -> str:
-        """The line's identity: one for each record, state and reason."""
-        return line_key(self.fingerprint, self.state, self.reason)
-
-    @property
     def kind(self) -> str:
         """What it shares an incident and a mail with: the findings in the same state for the same reason."""
-        return f"{self.state}~{self.reason or ''}"
+        return kind_of(self.state, self.reason)
 
     @property
     def rank(self) -> tuple[bool, int, datetime, str]:
@@ -74,6 +69,6 @@ class SummaryLine:
         return (not self.monitored, _SEVERITIES.get(self.severity, len(_SEVERITIES)), self.at, self.fingerprint)
 
 
-def line_key(fingerprint: str, state: State, reason: Reason | None) -> str:
-    """Return the key of the line of a record in a state."""
-    return f"{fingerprint}~{state}~{reason or ''}"
+def kind_of(state: State, reason: Reason | None) -> str:
+    """Return the kind of the findings in a state for a reason."""
+    return f"{state}~{reason or ''}"

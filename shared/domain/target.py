@@ -43,6 +43,8 @@ class ActionKind(StrEnum):
 
 CUTS_OFF_MANY = frozenset({ActionKind.ACCOUNT_KEY, ActionKind.DELEGATION_KEY})
 """Actions that cut off far more than the leak: they are recorded per account and limited per day."""
+CAN_BE_UNDONE_BY_OTHERS = frozenset({ActionKind.STORED_POLICY})
+"""Actions that others can undo without us: re-creating a policy makes its tokens valid again."""
 BLOCKS_WHILE_IN_EFFECT = frozenset({ActionKind.LOCKDOWN})
 """Actions that block the leaked credential and revoke nothing: once undone, it works again."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from shared.domain.account import AccountFacts
 from shared.domain.approval import Approval, AtDeadline, Rejection
 from shared.domain.caller import Caller
-from shared.domain.decision.duplicates import reopened
+from shared.domain.decision.duplicates import reopened, resumed
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters, reporters
 from shared.domain.execution import LockedDown
 from shared.domain.revocation import Revocation
@@ -53,11 +53,25 @@ def approved(current: Revocation, approval: Approval, *, second_person: bool) ->
     return replace(current, first_approval=approval).reach(State.AWAITING_APPROVAL, now=approval.at, detail=waits)
 
 
-def overdue(current: Revocation, *, now: datetime) -> Revocation | None:
-    """Return the record of a plan whose deadline has passed; None before it, or if somebody has decided."""
+def held_to(current: Revocation, setting: AtDeadline) -> Revocation:
+    """Return a record that awaits approval with what happens at its deadline.
+
+    That was set with the request. `SASQUASH_AT_DEADLINE` as it is now counts where it is stricter.
+    """
+    waits = current.state is State.AWAITING_APPROVAL
+    if waits and current.at_deadline is AtDeadline.REVOKE and setting is AtDeadline.ESCALATE:
+        return replace(current, at_deadline=AtDeadline.ESCALATE)
+    return current
+
+
+def overdue(current: Revocation, *, now: datetime, setting: AtDeadline) -> Revocation | None:
+    """Return the record of a plan whose deadline has passed; None before it, or if somebody has decided.
+
+    `setting` is `SASQUASH_AT_DEADLINE` as it is now.
+    """
     if current.state is not State.AWAITING_APPROVAL or current.deadline is None or now < current.deadline:
         return None
-    until = f"{current.deadline:%Y-%m-%d %H:%M} UTC"
+    until, current = f"{current.deadline:%Y-%m-%d %H:%M} UTC", held_to(current, setting)
     if current.at_deadline is AtDeadline.REVOKE and current.plan is not None:
         approval = Approval(None, now, current.plan.digest, "")
         detail = f"No decision by {until}; revoked according to SASQUASH_AT_DEADLINE."
@@ -133,7 +147,8 @@ def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revo
         raise WrongState("Its action already ran. See its history.")
     if current.finding.credential is None and current.finding.order is None:
         raise WrongState("It stands for an unreadable report. Send the report again in a valid format.")
-    return reopened(current, now=now, detail=f"Retried by {by}. {_quoted(reason)}")
+    again = resumed if current.reason is Reason.BLOCKED else reopened
+    return again(current, now=now, detail=f"Retried by {by}. {_quoted(reason)}")
 
 
 def way_back(current: Revocation) -> tuple[LockedDown, AccountFacts]:

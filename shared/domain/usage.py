@@ -14,11 +14,17 @@ _RUNS = (
 
 # Diagnostic settings log categories, or groups of them ("Supported resource logs for Microsoft.Storage").
 _LOGS_OF_READS = frozenset({"StorageRead", "allLogs", "audit"})
+_LOGS_OF_WRITES = frozenset({"StorageWrite", "allLogs", "audit"})
 
 
 def covers_reads(categories: Iterable[str]) -> bool:
     """Whether logs of these categories, or groups of them, would show that something was read."""
     return not _LOGS_OF_READS.isdisjoint(categories)
+
+
+def covers_writes(categories: Iterable[str]) -> bool:
+    """Whether logs of these categories, or groups of them, would show that something was written."""
+    return not _LOGS_OF_WRITES.isdisjoint(categories)
 
 
 @dataclass(frozen=True, slots=True)

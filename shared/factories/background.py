@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.incidents.hourly import HourlyIncidents
     from shared.followup.incidents.sharepoint import Incidents
+    from shared.followup.investigation.changed_by import WhoChanged
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
     from shared.followup.owners.lookup import Ownership
     from shared.followup.service import FollowUp
     from shared.followup.step import Steps
     from shared.followup.traces import Traces
+    from shared.operations.daily_rechecks import DailyRechecks
     from shared.operations.dead_letters import DeadLetters
-    from shared.operations.dormant_policies import DormantPolicies
     from shared.operations.drill import Drill
     from shared.operations.failure_records import FailureRecords
     from shared.operations.history_check import HistoryChecks
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from shared.operations.poison_messages import PoisonMessages
     from shared.operations.readiness import Readiness
     from shared.operations.rebuild import Rebuild
+    from shared.operations.refusal_reminders import RefusalReminders
     from shared.operations.retention import Retention
     from shared.operations.sweeper import Sweeper
     from shared.operations.unreadable_rows import UnreadableRowsCheck
@@ -54,7 +56,8 @@ class Background:
     def sweeper(self) -> "Sweeper":
         from shared.operations.sweeper import Sweeper
 
-        return Sweeper(self._fast_path.store, self._fast_path.state_index)
+        at_deadline = self._process.settings.at_deadline
+        return Sweeper(self._fast_path.store, self._fast_path.state_index, at_deadline=at_deadline)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
@@ -101,14 +104,15 @@ class Background:
     @cached_property
     def summary_mail(self) -> "SummaryMail":
         from shared.followup.mail.summary_store import SummaryMail
+        from shared.persistence.summary_lines import SummaryLines
 
+        table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return SummaryMail(
-            self._process.clients.tables.get_table_client(DIGEST_TABLE),
+            SummaryLines(table, clock=self._process.clock, new_id=self._process.new_id, set_aside=self._set_aside),
             graph=lambda: self._connections.graph,
             warm_up=import_for_people,
             settings=self._process.settings,
             store=self._fast_path.store,
-            set_aside=self._set_aside,
         )
 
     @cached_property
@@ -118,18 +122,34 @@ class Background:
 
         table = self._process.clients.tables.get_table_client(DIGEST_TABLE)
         return HourlyIncidents(
-            groups=HourlyGroups(table, clock=self._process.clock, set_aside=self._set_aside),
+            groups=HourlyGroups(
+                table, clock=self._process.clock, new_id=self._process.new_id, set_aside=self._set_aside
+            ),
             incidents=lambda: self._incidents,
             warm_up=import_for_people,
             store=self._fast_path.store,
         )
 
     @cached_property
-    def dormant_policies(self) -> "DormantPolicies":
-        from shared.operations.dormant_policies import DormantPolicies
+    def daily_rechecks(self) -> "DailyRechecks":
+        from shared.operations.daily_rechecks import DailyRechecks
 
-        actions = self._fast_path.actions
-        return DormantPolicies(self._fast_path.store, keys=actions.account_key.keys, policies=actions.stored_policy)
+        return DailyRechecks(self._fast_path.store, self._fast_path.rechecks)
+
+    @cached_property
+    def refusal_reminders(self) -> "RefusalReminders":
+        from shared.operations.refusal_reminders import RefusalReminders
+        from shared.persistence.reminders import Reminders
+
+        process, store = self._process, self._fast_path.store
+        table = process.clients.tables.get_table_client(DIGEST_TABLE)
+        return RefusalReminders(
+            store=store,
+            reminders=Reminders(table, clock=process.clock, new_id=process.new_id, set_aside=self._set_aside),
+            graph=lambda: self._connections.graph,
+            warm_up=import_for_people,
+            settings=process.settings,
+        )
 
     @cached_property
     def readiness(self) -> "Readiness":
@@ -217,6 +237,7 @@ class Background:
 
     @cached_property
     def retention(self) -> "Retention":
+        from shared.operations.group_retention import GroupRetention
         from shared.operations.retention import Retention
         from shared.persistence.pruning import Pruning
 
@@ -230,6 +251,7 @@ class Background:
             pruning=Pruning(
                 table, index=fast_path.state_index, accounts=fast_path.store.accounts, outbox=fast_path.outbox
             ),
+            groups=GroupRetention(fast_path.store, incidents=self.hourly_incidents, outbox=fast_path.outbox),
             days=settings.retention_days,
             copies=settings.history_endpoint is not None,
         )
@@ -299,6 +321,20 @@ class Background:
         )
 
     @cached_property
+    def who_changed(self) -> "WhoChanged":
+        from shared.cloud.activity_log import ActivityLog
+        from shared.cloud.policy_log import PolicyLog
+        from shared.followup.investigation.changed_by import WhoChanged
+
+        process, governance = self._process, self._connections.governance
+        return WhoChanged(
+            ActivityLog(self._connections.arm_reader),
+            PolicyLog(process.clients.logs, logged=governance.logged, clock=process.clock),
+            governance.principal,
+            clock=process.clock,
+        )
+
+    @cached_property
     def follow_up(self) -> "FollowUp":
         from shared.followup.service import FollowUp
         from shared.followup.verification import VerificationStep
@@ -309,10 +345,12 @@ class Background:
             verification=VerificationStep(self._fast_path.actions, store),
             steps=lambda: self._follow_up_steps,
             warm_up=self._warm_up,
+            at_deadline=self._process.settings.at_deadline,
         )
 
     @cached_property
     def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.activity_log import ActivityLog
         from shared.cloud.logs import UsageLogs
         from shared.followup import steps
         from shared.followup.events import StateEvents
@@ -326,7 +364,13 @@ class Background:
         process, connections, incidents = self._process, self._connections, self._incidents
         store, other_policies = self._fast_path.store, OtherPolicies(self._fast_path.actions)
         logs = UsageLogs(process.clients.logs, logged=connections.governance.logged, clock=process.clock)
-        exposure = ResidualExposure(connections.arm_reader, other_policies, process.transport, clock=process.clock)
+        exposure = ResidualExposure(
+            connections.arm_reader,
+            ActivityLog(connections.arm_reader),
+            other_policies,
+            process.transport,
+            clock=process.clock,
+        )
         return Steps(
             concurrent=(
                 steps.KeyDistributionStep(self.key_distribution),

@@ -13,7 +13,9 @@ from shared.containment.execution import PlanExecutor
 from shared.containment.ingest import Ingest
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
+from shared.containment.rechecks import Rechecks
 from shared.containment.recovery import Recovery
+from shared.containment.repeated_reports import RepeatedReports
 from shared.containment.service import Containment
 from shared.domain.decision.batch import Decider
 from shared.domain.retired_keys import RetiredKeys
@@ -134,8 +136,14 @@ class FastPath:
     @cached_property
     def _lookup(self) -> AccountLookup:
         settings = self._process.settings
-        challenge = BearerChallenge(self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id)
+        challenge = BearerChallenge(
+            self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id, clock=self._process.clock
+        )
         return AccountLookup(settings=settings, store=self.store, accounts=self.accounts, challenge=challenge)
+
+    @cached_property
+    def rechecks(self) -> Rechecks:
+        return Rechecks(self.store, self.actions)
 
     @cached_property
     def containment(self) -> Containment:
@@ -147,7 +155,7 @@ class FastPath:
             sessions=self.sessions,
             decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),
             executor=PlanExecutor(store=store, actions=actions),
-            dedup=self._dedup,
+            repeats=RepeatedReports(store, self._dedup, self.rechecks),
         )
 
     @cached_property

@@ -45,6 +45,7 @@ class Http:
             self._access_tokens,
             self._background.history_checks,
             clock=self._process.clock,
+            at_deadline=self._process.settings.at_deadline,
         )
 
     @cached_property

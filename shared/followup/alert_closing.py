@@ -48,7 +48,7 @@ def comment(revocation: Revocation) -> str:
     """Return the comment on the alert of a revoked leak: at most 280 characters, no secret."""
     execution, account, credential = revocation.execution, revocation.account, revocation.finding.credential
     if execution is not None and account is not None:
-        what = ACTION_SPECS[execution.action].done(execution.target, account.name)
+        what = ACTION_SPECS[execution.action].happened(execution, account.name)
     else:
         what = revocation.detail
     verification = revocation.verification
@@ -58,5 +58,6 @@ def comment(revocation: Revocation) -> str:
         how = "" if revocation.reason is Reason.COVERED else "Verified by ARM only."
     c3id = f"C3ID {credential.c3id}, " if credential is not None else ""
     ids = f"({c3id}record {revocation.fingerprint[:12]})"
-    text = inert(" ".join(part for part in (f"Revoked by Sasquash: {what}", how) if part))
+    by = "Revoked by Sasquash" if execution is None or execution.is_ours else "Revoked"
+    text = inert(" ".join(part for part in (f"{by}: {what}", how) if part))
     return f"{text[: _LONGEST - len(ids) - 1]} {ids}"

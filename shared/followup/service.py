@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from shared.domain.approval import AtDeadline
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
+from shared.domain.transitions import held_to
 from shared.errors import Conflict, SasquashError, UnreadableRow
 from shared.followup.step import Done, Step, Steps
 from shared.persistence.queues import Message, backoff
@@ -46,13 +48,14 @@ class FollowUp:
     """Runs the steps of a decided record until nothing is left to do.
 
     `steps` is called when first needed, after `warm_up`, which imports what the steps need. That takes seconds and
-    runs on a thread, because the event loop also serves revocations.
+    runs on a thread, because the event loop also serves revocations. `at_deadline` is `SASQUASH_AT_DEADLINE`.
     """
 
     store: Store
     verification: Step
     steps: Callable[[], Steps]
     warm_up: Callable[[], None]
+    at_deadline: AtDeadline
     _is_warm: bool = field(default=False, init=False)
 
     async def run(self, message: Message) -> None:
@@ -80,11 +83,24 @@ class FollowUp:
         for _ in range(_PASSES):
             if revocation is None or revocation.state is State.RECEIVED:
                 return []  # the containment enqueues the record when it is done
+            revocation = await self._held_to_setting(revocation)
             before = revocation.changes
             open_steps, revocation = await self._pass(revocation, message)
             if revocation.changes == before:
                 break
         return open_steps
+
+    async def _held_to_setting(self, revocation: Revocation) -> Revocation:
+        """Record that the plan is escalated at its deadline, where the setting became stricter: people read that."""
+
+        def held(current: Revocation) -> Revocation | None:
+            return stricter if (stricter := held_to(current, self.at_deadline)) != current else None
+
+        if held(revocation) is None:
+            return revocation
+        what = "SASQUASH_AT_DEADLINE is escalate now: without a decision, the plan is escalated at its deadline."
+        changed = await self.store.revocations.change(revocation.fingerprint, held, what=what, known=revocation)
+        return changed or revocation
 
     async def _pass(self, revocation: Revocation, message: Message) -> tuple[list[_Again], Revocation]:
         """Run every step once; return those that are not done, and the record. The verification has a head start."""

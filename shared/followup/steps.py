@@ -1,15 +1,17 @@
 """The steps toward others: Key Vault, Event Grid, owners, incident, mail, alerts; and the closing of the record."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from shared.domain.alert import AlertReference
 from shared.domain.execution import KeyDistributionOutcome
+from shared.domain.news import with_announced, with_notification
 from shared.domain.pending_steps import (
     closable,
+    confirmed_at,
     incident_due,
     left_incident,
     mail_due_in,
@@ -39,6 +41,7 @@ from shared.settings import IncidentSink
 
 _PATIENCE = timedelta(hours=24)  # how long a missing right to close an alert may be granted
 _LONGEST_SAID = 500
+_MOST_FAILURES = 20  # alerts that may fail in one run
 _BUDGET = 30.0  # seconds for the alerts of one run; the last one may take four calls more, within the step's lease
 
 if TYPE_CHECKING:  # imports OpenTelemetry, which only a configured app needs
@@ -90,8 +93,7 @@ class EventStep:
         await self.events.announce(revocation, changes)
         if self.traces is not None:
             self.traces.reached(revocation, changes)
-        announced = (*revocation.announced, *changes)
-        return Done(lambda current: replace(current, announced=announced))
+        return Done(lambda current: with_announced(current, changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class IncidentStep:
     async def run(self, revocation: Revocation) -> Done:
         """File or update it, and leave the one that it shared. Raises SasquashError."""
         filed, what = await self._shown(revocation)
+        filed = replace(filed, change=revocation.changes[-1], confirmed_at=confirmed_at(revocation))
         if left_incident(revocation):
             before = revocation.filed
             rejoined = shares_incident(revocation) and before is not None and before.item_id == filed.item_id
@@ -191,10 +194,18 @@ class MailStep:
         else:
             await self.summary.add(revocation)
             what = "Added to the next summary mail to the security mailbox."
-        sent = Notification(revocation.state, to, self.store.clock(), revocation.reason)
+        sent = Notification(
+            revocation.state,
+            to,
+            self.store.clock(),
+            revocation.reason,
+            change=revocation.changes[-1],
+            again=revocation.reported_again_at,
+            confirmed_at=confirmed_at(revocation),
+        )
         if to and self.traces is not None:
             self.traces.mailed(revocation, sent)
-        return Done(lambda current: replace(current, notifications=(*current.notifications, sent)), what)
+        return Done(lambda current: with_notification(current, sent), what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,15 +222,16 @@ class AlertClosingStep:
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due for each open alert of a revoked leak."""
-        return 0 if open_alerts(revocation) else None
+        """Due for each open alert of a revoked leak. Those beyond the checks of a day wait for a sweep."""
+        return 0 if open_alerts(revocation) and self._checks_left(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
         """Close what can be closed, or left open for good. Raises SasquashError if nothing can."""
-        waiting, until = list(open_alerts(revocation)), asyncio.get_running_loop().time() + _BUDGET
+        waiting, until = self._in_turn(open_alerts(revocation)), asyncio.get_running_loop().time() + _BUDGET
         settled: list[ClosedAlert] = []
         failed: dict[AlertReference, SasquashError] = {}
-        while waiting and asyncio.get_running_loop().time() < until:
+        left = self._checks_left(revocation)
+        while waiting and len(settled) < left and len(failed) < _MOST_FAILURES and self._is_before(until):
             down = {alert.source for alert, error in failed.items() if isinstance(error, TransientFailure)}
             # The alerts of a service that does not answer come last: each may take as long as the others together.
             alert = next((alert for alert in waiting if alert.source not in down), waiting[0])
@@ -230,11 +242,23 @@ class AlertClosingStep:
                 failed[alert] = error
         if failed and not settled:
             raise next(iter(failed.values()))
+        now = self.store.clock()
         return Done(
-            lambda current: replace(current, closed_alerts=_with(current.closed_alerts, settled)),
+            lambda current: current.with_settled(settled, now=now),
             " ".join(each.said for each in settled),
-            again=0 if failed or waiting else None,
+            again=0 if (failed or waiting) and len(settled) < left else None,
         )
+
+    def _checks_left(self, revocation: Revocation) -> int:
+        return revocation.named_alerts.checks_left(self.store.clock())
+
+    def _in_turn(self, alerts: Sequence[AlertReference]) -> list[AlertReference]:
+        """Return the alerts; of many, others come first each minute: those that always fail keep no other waiting."""
+        first = int(self.store.clock().timestamp()) // 60 % len(alerts) if len(alerts) > _MOST_FAILURES else 0
+        return [*alerts[first:], *alerts[:first]]
+
+    def _is_before(self, until: float) -> bool:
+        return asyncio.get_running_loop().time() < until
 
     async def _settle(self, alert: AlertReference, revocation: Revocation) -> ClosedAlert:
         """Close an alert, or leave it open. Raises SasquashError: it is to be tried again."""
@@ -246,12 +270,6 @@ class AlertClosingStep:
             said = clean(f"{alert} was left open. {error}", limit=_LONGEST_SAID)
             return ClosedAlert(alert, self.store.clock(), said, closed=False)
         return ClosedAlert(alert, self.store.clock(), closing.said, closed=closing.closed)
-
-
-def _with(known: tuple[ClosedAlert, ...], settled: Iterable[ClosedAlert]) -> tuple[ClosedAlert, ...]:
-    """Return the settled alerts with those of this run. Another instance may have settled one of them, too."""
-    done = {each.alert for each in known}
-    return (*known, *(each for each in settled if each.alert not in done))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import Resource
@@ -45,16 +46,21 @@ class Milestone:
 def of_changes(revocation: Revocation, changes: Iterable[Change]) -> Iterator[Milestone]:
     """Yield the milestone of each state; with the first decided one, that of the finding itself."""
     for change in changes:
-        before = [earlier for earlier in revocation.changes if earlier.at < change.at]
+        before = _before(revocation, change)
         well, reason = change.state not in _NOT_WELL, change.reason.value if change.reason is not None else ""
         if all(earlier.state is State.RECEIVED for earlier in before):
             yield Milestone(_ROOT, revocation.received_at, change.at, well, reason)
         yield Milestone(change.state.value, _since(revocation, change), change.at, well, reason)
 
 
+def _before(revocation: Revocation, change: Change) -> list[Change]:
+    """Return the changes before this one, in the order in which they were written: the clocks of instances differ."""
+    return list(takewhile(lambda earlier: earlier != change, revocation.changes))
+
+
 def _since(revocation: Revocation, change: Change) -> datetime:
     """Return when Sasquash could start on that state: the receipt, the approval, or a new start."""
-    starts = [earlier.at for earlier in revocation.changes if earlier.state is State.RECEIVED]
+    starts = [earlier.at for earlier in _before(revocation, change) if earlier.state is State.RECEIVED]
     if revocation.approval is not None and change.state is not State.AWAITING_APPROVAL:
         starts.append(revocation.approval.at)
     return max((start for start in starts if start <= change.at), default=revocation.received_at)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.cloud.history_copy import HistoryCopy
-from shared.domain.history import CopiedLine, Integrity, Judgment, judge, missing
+from shared.domain.history import CopiedLine, Integrity, Judgment, judge, missing, not_pruned
 from shared.domain.states import Reason
 from shared.errors import SasquashError
 from shared.operations.failure_records import FailureRecords
@@ -35,7 +35,7 @@ _ARRIVED = timedelta(
 _SENT_AGAIN = timedelta(days=30)  # after that, a line that the copy lacks is past its retention
 _UNREADABLE = "A row of it can't be read: it was changed, or another version of Sasquash wrote it."
 _NEWER = "A row of it says that a newer version of Sasquash wrote it, which this one can't read."
-_ERASED = "The copy has {lines} lines of this record, and the record is gone: retention did not remove it."
+_ERASED = "The copy has {lines} lines of this record that are gone: retention did not remove them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +201,8 @@ def _judged(name: str, stored: Stored, copied: tuple[CopiedLine, ...] | None) ->
         of_newer = all(row.is_newer for row in stored.unreadable)
         return Judgment(Integrity.UNCONFIRMED, _NEWER) if of_newer else Judgment(Integrity.BROKEN, _UNREADABLE)
     if stored.record is None:
-        erased = [line for line in copied or () if line.chain not in stored.pruned_chains]
+        erased = not_pruned(copied or (), stored.pruned_ends)
         if erased:
             return Judgment(Integrity.BROKEN, _ERASED.format(lines=len(erased)))
         return Judgment(Integrity.INTACT, "Retention has removed this record.")
-    return judge(stored.entries, stored.record.head, fingerprint=name, copied=copied, pruned=stored.pruned_chains)
+    return judge(stored.entries, stored.record.head, fingerprint=name, copied=copied, pruned=stored.pruned_ends)

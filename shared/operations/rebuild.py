@@ -91,7 +91,8 @@ class Rebuild:
             result.unreadable.append(name)
             return
         record = _record(history)
-        removed = record is not None and record.head is not None and record.head.chain in stored.pruned_chains
+        pruned = {end.chain for end in stored.pruned_ends}
+        removed = record is not None and record.head is not None and record.head.chain in pruned
         if stored.record is not None or removed:
             result.known += 1
             return

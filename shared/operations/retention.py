@@ -1,7 +1,7 @@
 """Retention: each day, removes records that ended long ago (`SASQUASH_RETENTION_DAYS`), with their history.
 
 Which ones: `domain/retention.py`. Not before the copy has all of a record's lines, and never a record whose history
-is broken: that is evidence.
+is broken: that is evidence. Then what is left of these records in shared incidents (`group_retention`).
 """
 
 import logging
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from shared.domain.history import Integrity, judge
 from shared.domain.retention import PRUNED, prunable
 from shared.errors import SasquashError
+from shared.operations.group_retention import GroupRetention
 from shared.persistence.history_rows import HistoryRows, Stored
 from shared.persistence.outbox import Outbox
 from shared.persistence.pruning import Pruning
@@ -18,7 +19,8 @@ from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_TIME = timedelta(minutes=4)  # of a run; the Functions host ends it after five
+_TIME = timedelta(minutes=3)  # for records
+_TIME_FOR_GROUPS = timedelta(minutes=1)  # after that; the Functions host ends a run after five
 
 
 class Retention:
@@ -32,6 +34,7 @@ class Retention:
         index: StateIndex,
         outbox: Outbox,
         pruning: Pruning,
+        groups: GroupRetention,
         days: int,
         copies: bool,
     ) -> None:
@@ -41,13 +44,14 @@ class Retention:
         self._index = index
         self._outbox = outbox
         self._pruning = pruning
+        self._groups = groups
         self._days = days
         self._copies = copies
 
     async def run(self) -> None:
         """Finish what an earlier run began, then remove what has ended. One failure stops no other record.
 
-        Raises only where the outbox or the index can't be read.
+        Raises only where the outbox, the index or the groups can't be read.
         """
         until = self._store.clock() + _TIME
         async for name in self._outbox.pruning():
@@ -55,6 +59,10 @@ class Retention:
         if not self._days:
             return
         before = self._store.clock() - timedelta(days=self._days)
+        await self._remove(before=before, until=until)
+        await self._groups.run(before=before, until=self._store.clock() + _TIME_FOR_GROUPS)
+
+    async def _remove(self, *, before: datetime, until: datetime) -> None:
         removed = 0
         for state in PRUNED:
             async for row in self._index.in_state_before(state, before):

@@ -1,15 +1,17 @@
 """The sweep: finds records with outstanding work that have not changed for longer than any retry is delayed.
 
 A message may have been lost with an instance, or in a queue that somebody emptied; a deadline passes without a
-message. Each minute the sweep reads the records that are due from the index, and enqueues each again. It never gives
-up: every 20 minutes for a day, every six hours from then on.
+message, and so does the day after which an action that Azure refused is tried again. Each minute the sweep reads the
+records that are due from the index, and enqueues each again. It never gives up: every 20 minutes for a day, every six
+hours from then on.
 """
 
 import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from shared.domain.pending_steps import outstanding
+from shared.domain.approval import AtDeadline
+from shared.domain.pending_steps import next_check, outstanding
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.errors import SasquashError, UnreadableRow
@@ -27,9 +29,10 @@ _ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a 
 class Sweeper:
     """Finds what is stuck in any state, and approvals past their deadline."""
 
-    def __init__(self, store: Store, index: StateIndex) -> None:
+    def __init__(self, store: Store, index: StateIndex, *, at_deadline: AtDeadline) -> None:
         self._store = store
         self._index = index
+        self._at_deadline = at_deadline
 
     async def run(self) -> None:
         """Check every record that is due. One that can't be checked stops no other.
@@ -68,26 +71,24 @@ class Sweeper:
             await self._nothing_outstanding(row, record)
         else:
             await self._enqueue(record, now=now)
-            await self._index.check_again(row, deadline=_deadline(record))
+            await self._index.check_again(row, deadline=next_check(record))
 
     async def _nothing_outstanding(self, row: OpenRow, record: Revocation) -> None:
-        """Close the row, or keep it until the deadline of a plan that waits for approval."""
-        if (deadline := _deadline(record)) is not None:
-            await self._index.check_at(row, deadline)
+        """Close the row, or keep it until the record has to be checked."""
+        if (due := next_check(record)) is not None:
+            await self._index.check_at(row, due)
         else:
             await self._index.close(row)
 
     async def _enqueue(self, record: Revocation, *, now: datetime) -> None:
-        deadline = _deadline(record)
+        due = next_check(record)
+        is_due = due is not None and due <= now
         if record.state is State.RECEIVED:
             await self._store.accounts.add_waiting(record.finding)
             await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
-        elif deadline is not None and deadline <= now:
-            await approval_deadlines.settle(self._store, record)
+        elif is_due and record.state is State.AWAITING_APPROVAL:
+            await approval_deadlines.settle(self._store, record, setting=self._at_deadline)
+        elif is_due:
+            await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
         else:
             await self._store.queues.follow_up(record.fingerprint, swept=True)
-
-
-def _deadline(record: Revocation) -> datetime | None:
-    """Return until when a person may decide; None where nobody is asked."""
-    return record.deadline if record.state is State.AWAITING_APPROVAL else None

@@ -1,4 +1,4 @@
-"""The rows of an account besides its lock: the findings that wait for it, and what was rotated. Pure."""
+"""The rows of an account: what its lock holds, the findings that wait for it, and what was rotated. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,61 @@ from shared.domain.known_paths import split
 from shared.domain.target import ActionKind
 from shared.persistence.rows import Row, new_row
 
-WAITING, ROTATION = "waiting~", "rotation~"
+WAITING, ROTATION, UNSETTLED = "waiting~", "rotation~", "unsettled~"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """The lock's holder decided, before it acted, that this target revokes `fingerprint`.
+
+    `version` is as in the plan: the SHA-256 of the key or of the policy, as it was. `path` names the reading of the
+    leak that verified (`known_paths.path_id`).
+    """
+
+    fingerprint: str
+    action: ActionKind
+    target: str
+    version: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """For which leak the lock was held, and when: what was done to the account then was mostly done for it."""
+
+    fingerprint: str
+    acquired_at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the holder of a lock is about to do. `attributed` is added while the action runs.
+
+    `before` are the holders that this one succeeded, none of which ever came back, the last one last.
+    """
+
+    holder: str  # an id of this one acquisition
+    fingerprint: str
+    acquired_at: datetime
+    deadline: datetime
+    attributed: tuple[Attributed, ...] = ()
+    before: tuple[Tenure, ...] = ()
+
+    @property
+    def tenures(self) -> tuple[Tenure, ...]:
+        """All who held the lock and have not given it back, this one last."""
+        return (*self.before, Tenure(self.fingerprint, self.acquired_at, self.deadline))
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """The leaks for which an action may have been run, first those that were attributed.
+
+        An unknown holder's are not known: its tenure has an empty fingerprint.
+        """
+        noted = (proven.fingerprint for proven in self.attributed)
+        held_for = (tenure.fingerprint for tenure in self.tenures if tenure.fingerprint)
+        return tuple(dict.fromkeys((*noted, *held_for)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +87,13 @@ class Rotation:
 class AccountRows:
     """What one partition (or several) held at one moment, without what could not be read.
 
-    `unread_rotations` is when rotations were noted of which nothing else is known.
+    `unsettled` are the intents of holders of the lock of which it is open what they did. `unread_rotations` is when
+    rotations were noted of which nothing else is known.
     """
 
     waiting: tuple[Finding, ...]
     rotations: tuple[Rotation, ...]
+    unsettled: tuple[Intent, ...] = ()
     unread_rotations: tuple[datetime, ...] = ()
 
 
@@ -76,10 +132,24 @@ def rotation_row(account: str, rotation: Rotation) -> dict[str, Any]:
     return new_row(account, key, Rotation=msgspec.json.encode(rotation).decode())
 
 
-def decoded(row: Row) -> Finding | Rotation:
-    """Return what such a row holds. Raises what `rows.reading` translates."""
-    if str(row["RowKey"]).startswith(WAITING):
+def unsettled_key(intent: Intent) -> str:
+    """Return the row key of what a holder of the lock may have done."""
+    return f"{UNSETTLED}{intent.holder}"
+
+
+def unsettled_row(account: str, intent: Intent, *, taken_from: Row | None) -> dict[str, Any]:
+    """Return the row of what a holder of the lock may have done, with all that its lock said: `taken_from`."""
+    row = new_row(account, unsettled_key(intent), Intent=msgspec.json.encode(intent).decode())
+    return row if taken_from is None else {**taken_from, **row, "Intent": taken_from["Intent"]}
+
+
+def decoded(row: Row) -> Finding | Rotation | Intent:
+    """Return what a row besides the lock holds. Raises what `rows.reading` translates."""
+    key = str(row["RowKey"])
+    if key.startswith(WAITING):
         return _waiting(row)
+    if key.startswith(UNSETTLED):
+        return msgspec.json.decode(row["Intent"], type=Intent)
     return msgspec.json.decode(row["Rotation"], type=Rotation)
 
 

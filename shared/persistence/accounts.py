@@ -1,11 +1,12 @@
 """Table `accounts`: each storage account's lock, the findings that wait for it, and what Sasquash rotated or revoked.
 
 Partition = the account's name (for a custom domain, the leaked host). Rows: "lock",
-"waiting~<fingerprint>", "rotation~<hash of the new key, or time of the revocation>". One query reads them all, in the
-same round as the keys.
+"waiting~<fingerprint>", "rotation~<hash of the new key, or time of the revocation>", and "unsettled~<holder>": what a
+holder of the lock may have done, and Azure refused to say. One query reads them all, in the same round as the keys.
 
 A lock that this version can't read is that of an unknown holder: it is taken over once that one's time is certainly
-over, and its row is kept as "unread~<time>~<id>". A finding that can't be read waits for a version that can.
+over, and its row is kept as "unread~<time>~<id>". A finding that can't be read waits for a version that can, and so
+does what a holder may have done.
 
 A lock is released by removing its row. Where the account's keys were listed just now, the row stays and says how long
 the account cools down. So its keys are listed once in ten seconds, however many findings come to however many
@@ -31,16 +32,20 @@ from azure.data.tables.aio import TableClient
 
 from shared.domain.execution import Execution
 from shared.domain.finding import Finding
-from shared.domain.target import ActionKind
 from shared.errors import AccountBusy, UnreadableRow
 from shared.persistence import account_rows
 from shared.persistence.account_rows import (
     ROTATION,
+    UNSETTLED,
     WAITING,
     AccountRows,
+    Attributed,
+    Intent,
     Rotation,
     rotation_key,
     rotation_row,
+    unsettled_key,
+    unsettled_row,
     waiting_key,
     waiting_partition,
     waiting_row,
@@ -60,60 +65,6 @@ COOLDOWN = timedelta(seconds=10)  # between two listings of an account's keys
 _LOCK, _UNREAD = "lock", "unread~"
 _MOST_ATTRIBUTED = 70  # of 420 characters each at the most, in a text column of 32 K
 _MOST_TENURES = 8  # of 200 characters; of as many instances that crashed with the lock or could not settle it
-
-
-@dataclass(frozen=True, slots=True)
-class Attributed:
-    """The lock's holder decided, before it acted, that this target revokes `fingerprint`.
-
-    `version` is as in the plan: the SHA-256 of the key or of the policy, as it was. `path` names the reading of the
-    leak that verified (`known_paths.path_id`).
-    """
-
-    fingerprint: str
-    action: ActionKind
-    target: str
-    version: str
-    path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """For which leak the lock was held, and when: what was done to the account then was mostly done for it."""
-
-    fingerprint: str
-    acquired_at: datetime
-    deadline: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What the holder of a lock is about to do. `attributed` is added while the action runs.
-
-    `before` are the holders that this one succeeded, none of which ever came back, the last one last.
-    """
-
-    holder: str  # an id of this one acquisition
-    fingerprint: str
-    acquired_at: datetime
-    deadline: datetime
-    attributed: tuple[Attributed, ...] = ()
-    before: tuple[Tenure, ...] = ()
-
-    @property
-    def tenures(self) -> tuple[Tenure, ...]:
-        """All who held the lock and have not given it back, this one last."""
-        return (*self.before, Tenure(self.fingerprint, self.acquired_at, self.deadline))
-
-    @property
-    def suspects(self) -> tuple[str, ...]:
-        """The leaks for which an action may have been run, first those that were attributed.
-
-        An unknown holder's are not known: its tenure has an empty fingerprint.
-        """
-        noted = (proven.fingerprint for proven in self.attributed)
-        held_for = (tenure.fingerprint for tenure in self.tenures if tenure.fingerprint)
-        return tuple(dict.fromkeys((*noted, *held_for)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +150,11 @@ class AccountTable:
         Its holder wrote it as late as at its deadline. What that one had attributed is not known. Raises AccountBusy.
         """
         written = _written_at(held) or intent.acquired_at
-        predecessor = Intent("", "", written - WORK_TIME, written + WORK_TIME)
+        name = f"{written:%Y%m%dT%H%M%S%f}~{self._new_id()}"
+        predecessor = Intent(name, "", written - WORK_TIME, written + WORK_TIME)
         _raise_if_held(account, predecessor, now=intent.acquired_at)
         intent = replace(intent, before=predecessor.tenures)
-        kept = {**held, "RowKey": f"{_UNREAD}{written:%Y%m%dT%H%M%S%f}~{self._new_id()}"}
+        kept = {**held, "RowKey": f"{_UNREAD}{name}"}
         guard: dict[str, Any] = {"etag": held.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
         row = new_row(account, _LOCK, Intent=_text(intent))
         try:
@@ -302,17 +254,30 @@ class AccountTable:
         with own_tables(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(account, key)
 
+    async def keep_unsettled(self, account: str, intent: Intent, *, taken_from: Row | None = None) -> None:
+        """Keep what a holder of the lock may have done until Azure says whether it did. Idempotent.
+
+        `taken_from` is the row that this intent was read from.
+        """
+        await self._upsert(unsettled_row(account, intent, taken_from=taken_from))
+
+    async def remove_unsettled(self, account: str, intent: Intent) -> None:
+        """Forget what a holder of the lock may have done: it is recorded, or was never done. Idempotent."""
+        with own_tables(f"Removing a row of account {account}"), suppress(ResourceNotFoundError):
+            await self._table.delete_entity(account, unsettled_key(intent))
+
     async def rows(self, partitions: Iterable[str]) -> AccountRows:
         """Return who waits for the account and how it was rotated lately. What can't be read stops no other row."""
         waiting: dict[str, Finding] = {}
         rotations: list[Rotation] = []
         unread: list[datetime] = []
+        unsettled: list[Intent] = []
         for partition in dict.fromkeys(partitions):
             with own_tables(f"Reading what waits for account {partition}"):
                 async for row in self._table.query_entities(
                     "PartitionKey eq @account", parameters={"account": partition}
                 ):
-                    if not row["RowKey"].startswith((WAITING, ROTATION)):
+                    if not row["RowKey"].startswith((WAITING, ROTATION, UNSETTLED)):
                         continue
                     try:
                         with reading(self._table.table_name, row):
@@ -322,11 +287,14 @@ class AccountTable:
                         if row["RowKey"].startswith(ROTATION):
                             unread.append(_written_at(row) or self._clock())
                         continue
-                    if isinstance(held, Rotation):
-                        rotations.append(held)
-                    else:
-                        waiting[held.fingerprint] = held
-        return AccountRows(tuple(waiting.values()), tuple(rotations), tuple(unread))
+                    match held:
+                        case Finding():
+                            waiting[held.fingerprint] = held
+                        case Rotation():
+                            rotations.append(held)
+                        case Intent():
+                            unsettled.append(held)
+        return AccountRows(tuple(waiting.values()), tuple(rotations), tuple(unsettled), tuple(unread))
 
     async def _upsert(self, row: dict[str, Any]) -> None:
         with own_tables(f"Writing a row of account {row['PartitionKey']}"):
@@ -338,7 +306,7 @@ def decoded(row: Row) -> Finding | Rotation | Intent | datetime:
 
     Raises what `rows.reading` translates.
     """
-    is_lock = not str(row["RowKey"]).startswith((WAITING, ROTATION))
+    is_lock = not str(row["RowKey"]).startswith((WAITING, ROTATION, UNSETTLED))
     return _lock_in(row) if is_lock else account_rows.decoded(row)
 
 

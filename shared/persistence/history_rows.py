@@ -6,7 +6,8 @@ Rows, in the partition of the record and after it:
   their keys are lines in the order in which they were written. Version 0.2 had no "<line>".
 - "<fingerprint>~~copied": the last line that the copy has accepted.
 - "<fingerprint>~~checked": what the latest daily check found.
-- "<fingerprint>~~pruned~<chain>": an earlier record of the leak, which retention has removed: its last line's hash.
+- "<fingerprint>~~pruned~<chain>": a chain of an earlier record of the leak, which retention has removed: the hash of
+  its last line. A record has several chains if version 0.2 wrote it during an upgrade.
 """
 
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ import msgspec
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.domain.history import HistoryEntry, Integrity
+from shared.domain.history import ChainEnd, HistoryEntry, Integrity
 from shared.domain.revocation import HistoryHead, Revocation
 from shared.errors import UnreadableRow
 from shared.persistence.own_storage import own_tables
@@ -52,9 +53,9 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A record that retention has removed: what is left of it.
+    """What is left of a chain of a record that retention has removed.
 
-    `through` is the key of the last row of its history. `chain` is empty where version 0.2 wrote all of it.
+    `through` is the key of the last row of the record's history. `chain` is empty where version 0.2 wrote all of it.
     """
 
     at: datetime
@@ -94,8 +95,9 @@ class Stored:
         return tuple(line.entry for line in self.lines if line.key > gone)
 
     @property
-    def pruned_chains(self) -> frozenset[str]:
-        return frozenset(pruned.chain for pruned in self.pruned)
+    def pruned_ends(self) -> tuple[ChainEnd, ...]:
+        """The ends of the chains that retention has removed."""
+        return tuple(ChainEnd(pruned.chain, pruned.line, pruned.sha256) for pruned in self.pruned)
 
 
 def row(fingerprint: str, entry: HistoryEntry, *, stored_at: datetime, new_id: str) -> dict[str, object]:
@@ -106,7 +108,7 @@ def row(fingerprint: str, entry: HistoryEntry, *, stored_at: datetime, new_id: s
 
 
 def pruned_row(fingerprint: str, left: Pruned) -> dict[str, object]:
-    """Return the row that is left of a record."""
+    """Return the row that is left of a chain."""
     key = f"{fingerprint}{_PRUNED}{left.chain or left.through.partition('~')[2]}"
     return new_row(partition_of(fingerprint), key, Pruned=msgspec.json.encode(left).decode())
 
@@ -203,7 +205,7 @@ class HistoryRows:
         await self._upsert(f"{fingerprint}{_CHECKED}", "Checked", checked)
 
     async def save_pruned(self, fingerprint: str, left: Pruned) -> None:
-        """Note what is left of a record that is gone. Idempotent."""
+        """Note what is left of a chain whose record is gone. Idempotent."""
         with own_tables(f"Writing a row of record {fingerprint[:12]}"):
             await self._table.upsert_entity(pruned_row(fingerprint, left), mode=UpdateMode.MERGE)
 

@@ -22,7 +22,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.errors import SasquashError, UnreadableRow
 from shared.persistence.own_storage import own_tables
-from shared.persistence.rows import SetAside, logged, new_row, reading
+from shared.persistence.rows import SetAside, logged, new_row, reading, time_in
 
 _log = logging.getLogger(__name__)
 
@@ -134,6 +134,4 @@ def decoded(row: TableEntity) -> ToCopy | str:
     """
     if row["PartitionKey"] != _COPY:
         return str(row["RowKey"])
-    if not isinstance(row["At"], datetime):
-        raise TypeError("not a time")
-    return ToCopy(row["RowKey"], row["At"], str(row.metadata["etag"]))
+    return ToCopy(row["RowKey"], time_in(row, "At"), str(row.metadata["etag"]))

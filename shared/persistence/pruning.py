@@ -1,13 +1,15 @@
-"""Removes a record with all that belongs to it, and leaves the hash of its last line.
+"""Removes a record with all that belongs to it, and leaves the hash of the last line of each of its chains.
 
-The record goes in one transaction with the row that is left, if it is as it was read: a leak that is reported at
+The record goes in one transaction with the rows that are left, if it is as it was read: a leak that is reported at
 that moment has either changed the record, which stays, or finds none and gets a new one. The lines go after that, up
 to the last one of the record that is gone: a new record's lines stand behind them. A run that was interrupted goes on
 from the outbox (REST: "Performing entity group transactions").
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from azure.core import MatchConditions
@@ -38,7 +40,7 @@ class Pruning:
         self._outbox = outbox
 
     async def remove(self, stored: Stored, *, now: datetime) -> bool:
-        """Remove a record as it was read; return False where somebody has changed or removed it meanwhile."""
+        """Remove a record as it was read; return False where somebody has changed it meanwhile."""
         record = stored.record
         if record is None:
             return False
@@ -69,19 +71,24 @@ class Pruning:
             await self._outbox.forget(fingerprint)
         await self._outbox.end_pruning(fingerprint)
 
-    async def _replace(self, record: Revocation, left: Pruned) -> bool:
-        """Put what is left in place of the record, if nobody has changed it."""
+    async def _replace(self, record: Revocation, left: Iterable[Pruned]) -> bool:
+        """Put what is left in place of the record, if nobody has changed it.
+
+        It is gone, too, where the answer to a first attempt was lost.
+        """
         partition = partition_of(record.fingerprint)
         guard: dict[str, Any] = {"etag": record.etag, "match_condition": MatchConditions.IfNotModified}
         key = {"PartitionKey": partition, "RowKey": record.fingerprint}
-        row = history_rows.pruned_row(record.fingerprint, left)
+        rows = [history_rows.pruned_row(record.fingerprint, one) for one in left]
         with own_tables(f"Removing record {record.fingerprint[:12]}"):
             try:
                 await self._table.submit_transaction(
-                    [("delete", key, guard), ("upsert", row, {"mode": UpdateMode.REPLACE})]
+                    [("delete", key, guard), *(("upsert", row, {"mode": UpdateMode.MERGE}) for row in rows)]
                 )
             except TableTransactionError as error:
-                if error.status_code in (404, 409, 412):
+                if error.status_code == HTTPStatus.NOT_FOUND:
+                    return True
+                if error.status_code in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
                     return False
                 raise
         return True
@@ -99,8 +106,9 @@ class Pruning:
                     await self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
 
-def _left(record: Revocation, stored: Stored, *, now: datetime) -> Pruned:
-    head = record.head
-    chain, line, sha256 = (head.chain, head.line, head.sha256) if head is not None else ("", 0, "")
+def _left(record: Revocation, stored: Stored, *, now: datetime) -> tuple[Pruned, ...]:
+    """Return what is left of each chain: without it, the chain's lines in the copy seem to be erased."""
     through = stored.lines[-1].key if stored.lines else f"{record.fingerprint}~{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"
-    return Pruned(now, chain, line, sha256, through, record.received_at)
+    last = {entry.link.chain: entry.link for entry in stored.entries if entry.link is not None}
+    ends = [(link.chain, link.line, link.sha256) for link in last.values()] or [("", 0, "")]
+    return tuple(Pruned(now, *end, through, record.received_at) for end in ends)

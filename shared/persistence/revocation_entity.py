@@ -17,6 +17,7 @@ from shared.domain.approval import Approval, EvidenceCheck, Rejection
 from shared.domain.execution import Liveness, LockedDown, Plan
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.revocation import ClosedAlert, HistoryHead, Notification, Revocation, Sighting
 from shared.domain.text import RichText
 from shared.domain.usage import Usage
@@ -33,6 +34,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "lockdown": ("Lockdown", LockedDown | None),
     "sightings": ("Sightings", tuple[Sighting, ...]),
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
+    "named_alerts": ("NamedAlerts", NamedAlerts),
     "usage": ("Usage", Usage | None),
     "remains": ("Remains", tuple[RichText | str, ...] | None),  # version 0.2 wrote texts
     "paths": ("Paths", KnownPaths),
@@ -46,7 +48,10 @@ _APART: dict[str, tuple[str, Any]] = {
 # Objects that others take the place of: what a newer version says of one does not hold for the next.
 _REPLACED = frozenset({"Facts", "Policy", "Plan", "Usage", "Liveness", "FirstApproval", "EvidenceCheck", "Head"})
 # What a snapshot goes without if it is too long, in this order. The history says what is lost.
-_EXPENDABLE = ("Usage", "Remains", "Sightings", "ClosedAlerts", "Liveness", "Policy", "Facts", "Paths", "Lockdown")
+_EXPENDABLE = (
+    *("Usage", "Remains", "Sightings", "ClosedAlerts", "NamedAlerts", "EvidenceCheck", "Liveness"),
+    *("Policy", "Facts", "Paths", "Lockdown"),
+)
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
 
@@ -88,6 +93,7 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, Any]:
                 lockdown=None,
                 sightings=(),
                 closed_alerts=(),
+                named_alerts=NamedAlerts(),
                 usage=None,
                 remains=None,
                 paths=KnownPaths(),

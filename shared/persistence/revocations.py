@@ -34,7 +34,7 @@ from shared.persistence import history_rows, page_tokens
 from shared.persistence.outbox import Outbox
 from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import finding_in, from_entity, partition_of, to_entity
-from shared.persistence.rows import SetAside, logged, reading
+from shared.persistence.rows import SCHEMA_COLUMN, SetAside, logged, reading, time_in
 from shared.persistence.state_index import IndexRow, StateIndex
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 SASQUASH = "sasquash"  # who did what no person asked for
 
 _CHANGE_ATTEMPTS = 20
+_AT_ONCE = 16  # records that are read in parallel
 _ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one of a claim that never stood
 
 type _Write = tuple[str, dict[str, object], dict[str, Any]]
@@ -68,6 +69,18 @@ class Remnant:
     reason: str
 
 
+class _NotWritten(Conflict):
+    """The record is not as it was read. It may be `wanted`, with the row `line` of its history.
+
+    The answer to a first attempt may have been lost: the client tries again, and finds what it has written itself.
+    """
+
+    def __init__(self, message: str, *, wanted: Revocation, line: str | None) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+        self.line = line
+
+
 class Ledger:
     """The only writer of revocations."""
 
@@ -92,13 +105,14 @@ class Ledger:
     async def claim(self, finding: Finding) -> tuple[Revocation, bool]:
         """Write a new record for `finding`; return it, and whether it is new (else: the record that was there).
 
-        Raises UnreadableRow where that can't be read: `claim_readable` writes one that stands in for it.
+        It is new, too, where only the answer to a first attempt was lost. Raises UnreadableRow where the one that was
+        there can't be read: `claim_readable` writes one that stands in for it.
         """
         fresh = Revocation.of(finding, now=self._clock())
         try:
             who = str(finding.reported_by or SASQUASH)
             return await self._write(fresh, "create", what=_first_line(finding), who=who), True
-        except Conflict:
+        except _NotWritten as failure:
             known = await self.read(finding.fingerprint)
             if known is None:
                 raise
@@ -106,7 +120,7 @@ class Ledger:
             await self._index.note_state(known)
             if known.changes[-1] != fresh.changes[-1]:
                 await self._index.forget(fresh.fingerprint, fresh.changes[-1])
-            return known, False
+            return known, await self._is_ours(known, failure)
 
     async def claim_readable(self, finding: Finding) -> tuple[Revocation, bool]:
         """Write a new record for `finding` as `claim` does, or for its stand-in where its own can't be read."""
@@ -147,6 +161,24 @@ class Ledger:
             except ResourceNotFoundError:
                 return None
 
+    async def received_at(self, fingerprint: str) -> datetime | None:
+        """Return when the leak of a record was reported, None where there is no record. The record is not read.
+
+        Raises UnreadableRow where it does not say when, or is of a newer version.
+        """
+        columns = ["PartitionKey", "RowKey", "ReceivedAt", SCHEMA_COLUMN]
+        with own_tables(f"Reading record {fingerprint[:12]}"):
+            try:
+                entity = await self._table.get_entity(partition_of(fingerprint), fingerprint, select=columns)
+            except ResourceNotFoundError:
+                return None
+        try:
+            with reading(self._table.table_name, entity):
+                return time_in(entity, "ReceivedAt")
+        except UnreadableRow as row:
+            await self._set_aside(row)
+            raise
+
     async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
         """Write a changed record with its line of history, none where `what` is empty.
 
@@ -169,9 +201,12 @@ class Ledger:
         `known` is the record as it was read just now: it is tried with that first. Returns the saved record, or None
         where there is none or nothing was to change. What `change` raises is raised.
         """
+        failure: _NotWritten | None = None
         for attempt in range(_CHANGE_ATTEMPTS):
             at_hand = known if attempt == 0 else None
             current = at_hand or await self.read(fingerprint)
+            if failure is not None and current is not None and await self._is_ours(current, failure):
+                return current
             wanted = change(current) if current is not None else None
             if wanted is None and at_hand is not None:
                 continue  # it may be another by now
@@ -179,8 +214,8 @@ class Ledger:
                 return None
             try:
                 return await self.save(wanted, what=what, who=who)
-            except Conflict:
-                continue
+            except _NotWritten as error:
+                failure = error
         raise Conflict(f"Record {fingerprint[:12]} kept changing while it was being saved. Try again later.")
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
@@ -205,8 +240,23 @@ class Ledger:
         )
 
     async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:
-        """Yield every record in a state that can be read; for some reasons only, where there are any."""
+        """Yield every record in a state that can be read; for some reasons only, where there are any.
+
+        Several are read at a time.
+        """
+        rows: list[IndexRow] = []
         async for row in self._index.in_state(state, reasons=reasons):
+            rows.append(row)
+            if len(rows) == _AT_ONCE:
+                for record in await self._of_rows(rows):
+                    yield record
+                rows.clear()
+        for record in await self._of_rows(rows):
+            yield record
+
+    async def watched(self) -> AsyncIterator[Revocation]:
+        """Yield every record that is watched (`domain.watch`) and can be read."""
+        async for row in self._index.watched():
             record = await self._of_row(row)
             if isinstance(record, Revocation):
                 yield record
@@ -216,6 +266,10 @@ class Ledger:
         for state in dict.fromkeys(STATE_OF[reason] for reason in reasons):
             async for record in self.in_state(state, reasons=[r for r in reasons if STATE_OF[r] is state]):
                 yield record
+
+    async def _of_rows(self, rows: Iterable[IndexRow]) -> tuple[Revocation, ...]:
+        found = await asyncio.gather(*(self._of_row(row) for row in rows))
+        return tuple(one for one in found if isinstance(one, Revocation))
 
     async def _of_row(self, row: IndexRow) -> Revocation | UnreadableRow | None:
         """Return the record that a row of the index stands for; None where the row is outdated.
@@ -267,11 +321,28 @@ class Ledger:
             lines.append(("create", row, {}))
         writes: list[_Write] = [(operation, to_entity(revocation, now), guard), *lines]
         writing = self._moved(revocation, writes) if moved else self._submitted(revocation, writes)
-        if lines and self._outbox is not None and revocation.state is not State.RECEIVED:
-            answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
-        else:  # what is not decided yet is copied with its decision, and holds up no action
-            answers = await writing
+        try:
+            if lines and self._outbox is not None and revocation.state is not State.RECEIVED:
+                answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
+            else:  # what is not decided yet is copied with its decision, and holds up no action
+                answers = await writing
+        except Conflict as error:
+            line = str(lines[0][1]["RowKey"]) if lines else None
+            raise _NotWritten(str(error), wanted=revocation, line=line) from None
         return replace(revocation, etag=answers[0]["etag"], written=revocation.changes[-1])
+
+    async def _is_ours(self, current: Revocation, failure: _NotWritten) -> bool:
+        """Whether the record is as we have written it. The id in the key of a line is of that one attempt."""
+        if replace(current, etag="", written=None) != replace(failure.wanted, etag="", written=None):
+            return False
+        if failure.line is None:
+            return True
+        with own_tables(f"Reading the history of {current.fingerprint[:12]}"):
+            try:
+                await self._table.get_entity(partition_of(current.fingerprint), failure.line, select=["RowKey"])
+            except ResourceNotFoundError:
+                return False
+        return True
 
     async def _moved(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
         """Write a record that has reached another state, and the index at the same time.

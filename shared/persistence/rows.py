@@ -1,13 +1,14 @@
 """What all rows of Sasquash's tables have in common: the number of their format, and what becomes of unreadable ones.
 
 Two versions write the same tables during an upgrade, and after one is rolled back. So each row has a column `Schema`
-(decision 51), and a row that can't be read is set aside: it is kept as it is, named in the log and in the readiness
+(decision 55), and a row that can't be read is set aside: it is kept as it is, named in the log and in the readiness
 (`unreadable_rows`), and stops no other row.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,8 +21,8 @@ _log = logging.getLogger(__name__)
 SCHEMA = 1
 """The highest number that this version can read. Rows of versions before it have none."""
 
+SCHEMA_COLUMN = "Schema"
 UNREADABLE = "Unreadable row: %s"
-_COLUMN = "Schema"
 _UNDECODABLE = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 type Row = Mapping[str, Any]
@@ -31,7 +32,15 @@ type SetAside = Callable[[UnreadableRow], Awaitable[None]]
 
 def new_row(partition: str, key: str, **columns: object) -> dict[str, Any]:
     """Return a row of this version's format."""
-    return {"PartitionKey": partition, "RowKey": key, _COLUMN: SCHEMA, **columns}
+    return {"PartitionKey": partition, "RowKey": key, SCHEMA_COLUMN: SCHEMA, **columns}
+
+
+def time_in(row: Row, column: str) -> datetime:
+    """Return the time in a column. Raises what `reading` translates."""
+    at = row[column]
+    if not isinstance(at, datetime):
+        raise TypeError("not a time")
+    return at
 
 
 @contextmanager
@@ -63,8 +72,8 @@ def unreadable(table: str, row: Row) -> UnreadableRow:
 
 def is_newer(row: Row) -> bool:
     """Whether the row says that versions as old as this one can't read it, and must not write it."""
-    number = row.get(_COLUMN, 0)
-    return not isinstance(number, int) or number > SCHEMA
+    number = row.get(SCHEMA_COLUMN)  # None, too, if the column was asked for, and there is none
+    return number is not None and (not isinstance(number, int) or number > SCHEMA)
 
 
 async def logged(row: UnreadableRow) -> None:

@@ -1,6 +1,7 @@
 """Which records are in which state since when, and which have work outstanding: the index of the revocations.
 
 Table `states`. Partition = a state, row = "<time that runs backwards>~<fingerprint>": it lists its newest first.
+`WatchedUntil` says until when a decided record is checked daily against what is there; it is past where it is not.
 Partition "open", row = fingerprint: a record that the sweep checks when `DueAt` has come.
 
 No transaction reaches over partitions, so the rows may say less, or more, than the records. A record is never missing
@@ -22,11 +23,13 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.domain.pending_steps import next_check
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
+from shared.domain.watch import watched_until
 from shared.errors import UnreadableRow
 from shared.persistence.own_storage import own_tables
-from shared.persistence.rows import SetAside, logged, new_row, reading
+from shared.persistence.rows import SetAside, logged, new_row, reading, time_in
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)
@@ -34,6 +37,7 @@ SWEEP_LATER = timedelta(hours=6)
 _FIRST_DAY = timedelta(hours=24) // SWEEP_AFTER  # sweeps
 
 _END_OF_TIME = datetime(2200, 1, 1, tzinfo=UTC)
+_NOT_WATCHED = datetime(2000, 1, 1, tzinfo=UTC)  # a merge can't remove a column
 _ROW = re.compile(r"[0-9]{20}~[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _OPEN = "open"
@@ -83,25 +87,27 @@ class StateIndex:
         writes = [self.note_state(revocation)]
         before = revocation.written.state if revocation.written is not None else None
         # In these states its row is there: nothing takes it away before all is done.
-        if before not in _STAYS_OPEN or revocation.state is State.AWAITING_APPROVAL:
+        if before not in _STAYS_OPEN or next_check(revocation) is not None:
             writes.append(self._open(revocation))
         await asyncio.gather(*writes)
 
     async def note_state(self, revocation: Revocation) -> None:
         """Write that the record has reached its state. Idempotent."""
+        until = watched_until(revocation)
         await self._upsert(
             new_row(
                 revocation.state.value,
                 _key(revocation.fingerprint, revocation.changes[-1]),
                 Account=revocation.account_name or "",
                 Reason=revocation.reason.value if revocation.reason else "",
+                WatchedUntil=until or _NOT_WATCHED,
             )
         )
 
     async def _open(self, revocation: Revocation) -> None:
-        due_at = self._clock() + SWEEP_AFTER
-        if revocation.deadline is not None and revocation.state is State.AWAITING_APPROVAL:
-            due_at = min(due_at, revocation.deadline)
+        due_at, known = self._clock() + SWEEP_AFTER, next_check(revocation)
+        if known is not None:
+            due_at = min(due_at, known)
         await self._upsert(new_row(_OPEN, revocation.fingerprint, DueAt=due_at, Sweeps=0))
 
     async def forget(self, fingerprint: str, change: Change) -> None:
@@ -144,6 +150,14 @@ class StateIndex:
             if isinstance(row, IndexRow):
                 yield row
 
+    async def watched(self) -> AsyncIterator[IndexRow]:
+        """Yield the rows of records that are watched (`domain.watch`)."""
+        query = "PartitionKey eq @state and WatchedUntil gt @now"
+        for state in State:
+            async for row in self._readable(query, {"state": state.value, "now": self._clock()}):
+                if isinstance(row, IndexRow):
+                    yield row
+
     async def in_state_before(self, state: State, before: datetime) -> AsyncIterator[IndexRow]:
         """Yield the rows of records that reached a state before that time, the latest first."""
         first = f"{(_END_OF_TIME - before) // timedelta(microseconds=1):020}"
@@ -169,7 +183,7 @@ class StateIndex:
                 yield row
 
     async def check_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
-        """Have the sweep check again: in 20 minutes for a day, every six hours from then on, and at the deadline.
+        """Have the sweep check again: in 20 minutes for a day, every six hours from then on, and at `deadline`.
 
         A row that was written meanwhile says already when.
         """
@@ -220,8 +234,8 @@ def decoded(row: TableEntity) -> IndexRow | OpenRow:
         if not is_key(key):
             raise ValueError("not a key of the index")
         return IndexRow(State(partition), key)
-    due_at, sweeps = row["DueAt"], row["Sweeps"]
-    if _FINGERPRINT.fullmatch(key) is None or not isinstance(due_at, datetime) or not isinstance(sweeps, int):
+    due_at, sweeps = time_in(row, "DueAt"), row["Sweeps"]
+    if _FINGERPRINT.fullmatch(key) is None or not isinstance(sweeps, int):
         raise ValueError("not a row of the sweep")
     return OpenRow(key, due_at, sweeps, str(row.metadata["etag"]))
 

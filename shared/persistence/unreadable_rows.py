@@ -16,7 +16,17 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
 from shared.errors import SasquashError, UnreadableRow
-from shared.persistence import accounts, history_rows, hourly_groups, outages, outbox, readiness, state_index
+from shared.persistence import (
+    accounts,
+    history_rows,
+    hourly_groups,
+    outages,
+    outbox,
+    readiness,
+    reminders,
+    state_index,
+    summary_lines,
+)
 from shared.persistence.own_storage import own_tables
 from shared.persistence.rows import UNREADABLE, new_row, reading
 
@@ -120,8 +130,10 @@ def _decoded(table: str, row: TableEntity) -> None:
     partition = row["PartitionKey"]
     if table == "digest" and partition == "outage":
         outages.decoded(row)
-    elif table == "digest" and partition == "line":
-        hourly_groups.line_in(row)
+    elif table == "digest" and partition == "reminder":
+        reminders.decoded(row)
+    elif table == "digest" and summary_lines.is_of(partition):
+        summary_lines.decoded(row)
     elif table == "digest":
         hourly_groups.decoded(row)
     else:

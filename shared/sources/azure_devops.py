@@ -16,6 +16,7 @@ from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding, in_text
+from shared.domain.guid import is_guid
 from shared.errors import Blocked
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
 from shared.sources.findings import Found
@@ -25,7 +26,6 @@ SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"  # Azure DevOps, in ever
 
 _EVENTS = ("ms.vss-alerts.alert-created-event", "ms.vss-alerts.alert-state-changed-event")
 _VERSION = {"api-version": "7.2-preview.1"}
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # learn.microsoft.com "Allowed IP addresses and domain URLs": an organization is at dev.azure.com/{organization}, an
 # older one also at {organization}.visualstudio.com. The repository that has its project's name is named alone.
 _REPOSITORY_URL = re.compile(
@@ -79,7 +79,7 @@ def _repository(payload: Mapping[str, Any], resource: Mapping[str, Any], *, orga
 
 
 def _id(value: object) -> str | None:
-    return value.lower() if isinstance(value, str) and _GUID.fullmatch(value) else None
+    return value.lower() if is_guid(value) else None
 
 
 def _names(url: object, *, organization: str) -> tuple[str, str]:

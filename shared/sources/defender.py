@@ -83,7 +83,8 @@ class Defender:
     async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
         """Resolve `alert` as a true positive, with a comment, where it is about what was `revoked`.
 
-        The comment is written first, so that every resolved alert has one. Raises Blocked or TransientFailure.
+        The comment is written first, so that every resolved alert has one, and once. Raises Blocked or
+        TransientFailure.
         """
         doing = f"Closing {alert}"
         now = await self.rest.call("GET", _path(alert), doing=doing, right=_READ)
@@ -97,8 +98,10 @@ class Defender:
             return left_open(alert, doubt)
         if str(now.get("status")).lower() == "resolved":
             return Closing(f"{alert} was already resolved.", closed=True)
-        body = {"@odata.type": "microsoft.graph.security.alertComment", "comment": comment}
-        await self.rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)
+        # It has the comment already if the answer to an earlier attempt was lost, or resolving the alert failed then.
+        if not any(isinstance(one, Mapping) and one.get("comment") == comment for one in list_of(now, "comments")):
+            body = {"@odata.type": "microsoft.graph.security.alertComment", "comment": comment}
+            await self.rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)
         resolution = {"status": "resolved", "classification": "truePositive", "determination": "other"}
         await self.rest.call("PATCH", _path(alert), doing=doing, right=_WRITE, body=resolution)
         return Closing(f"{alert} was resolved as a true positive.", closed=True)

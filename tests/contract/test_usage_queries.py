@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.cloud import log_queries
+from shared.domain.target import InvalidTarget, PolicyTarget
+from shared.sas import Service
 from tests.contract.infra import test_queries
 
 HASH = "ab" * 32
 COLUMNS = (
     "(TimeGenerated: datetime, AuthenticationHash: string, StatusCode: string, Category: string, ObjectKey: string,"
-    " ResponseBodySize: long, CallerIpAddress: string, UserAgentHeader: string)"
+    " ResponseBodySize: long, CallerIpAddress: string, UserAgentHeader: string, OperationName: string, Uri: string,"
+    " RequesterUpn: string, RequesterObjectId: string, RequesterAppId: string, ClientRequestId: string)"
 )
 TABLES = dict.fromkeys(("StorageBlobLogs", "StorageQueueLogs", "StorageTableLogs", "StorageFileLogs"), COLUMNS)
 LINES = {
@@ -27,6 +30,10 @@ def test_every_query_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, lines in LINES.items()
         for question in (log_queries.objects, log_queries.clients)
     } | {f"{name} totals": log_queries.totals(lines, ended=datetime.now(UTC)) for name, lines in LINES.items()}
+    asked |= {
+        f"policies of {service}": log_queries.policy_writes(PolicyTarget(service, "models", "x"))
+        for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)
+    }
 
     assert test_queries.checked(asked) == {name: [] for name in asked}
 
@@ -43,3 +50,11 @@ def test_query_accepts_only_a_hash(hostile: str) -> None:
 def test_query_accepts_only_a_key_name(hostile: str) -> None:
     with pytest.raises(ValueError, match="key1 or key2"):
         log_queries.by_key(hostile)
+
+
+@pytest.mark.parametrize("hostile", ["", "models' or true or '", "a/b", "models\n", "é", "-" * 3])
+def test_query_accepts_only_the_name_of_a_resource(hostile: str) -> None:
+    """The policy's id, which may hold any character, is not in the query."""
+    with pytest.raises(InvalidTarget):
+        PolicyTarget(Service.BLOB, hostile, "partners")
+    assert "' or true" not in log_queries.policy_writes(PolicyTarget(Service.BLOB, "models", "x' or true or '"))

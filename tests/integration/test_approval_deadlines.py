@@ -37,9 +37,9 @@ async def waiting(driver: Driver, account: Account, **settings: str) -> Revocati
     return record
 
 
-async def overdue(driver: Driver, record: Revocation, *, hours: float = 4.1) -> Revocation:
+async def overdue(driver: Driver, record: Revocation, *, hours: float = 4.1, at_deadline: str = "") -> Revocation:
     driver.clock.advance(hours=hours)
-    await driver.app().background.sweeper.run()
+    await driver.app(at_deadline=at_deadline or record.at_deadline).background.sweeper.run()
     return await driver.record(record.fingerprint)
 
 
@@ -74,7 +74,7 @@ async def test_proven_plan_is_revoked_where_the_settings_say_so(driver: Driver) 
     record = await waiting(driver, account, at_deadline="revoke")
     assert record.at_deadline is AtDeadline.REVOKE
     await overdue(driver, record)
-    await driver.app(mode="approve").fast_path.containment.resume(Message(record.fingerprint))
+    await driver.app(mode="approve", at_deadline="revoke").fast_path.containment.resume(Message(record.fingerprint))
     after = await driver.record(record.fingerprint)
     assert (after.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert after.approval is not None
@@ -84,9 +84,45 @@ async def test_proven_plan_is_revoked_where_the_settings_say_so(driver: Driver) 
 async def test_mail_about_a_plan_says_what_comes_at_its_deadline(driver: Driver) -> None:
     account = await driver.account(tags=TAGS)
     record = await waiting(driver, account, at_deadline="revoke")
-    await driver.app().background.follow_up.run(Message(record.fingerprint))
+    await driver.app(at_deadline="revoke").background.follow_up.run(Message(record.fingerprint))
     [mail] = driver.mails(account.name)
     assert "it is revoked without approval" in mail.body
+
+
+async def test_plan_is_escalated_where_the_setting_has_become_stricter(driver: Driver) -> None:
+    account = await driver.account(tags=TAGS)
+    record = await waiting(driver, account, at_deadline="revoke")
+    after = await overdue(driver, record, at_deadline="escalate")
+    assert (after.state, after.reason, rotated(account)) == (State.UNRESOLVED, Reason.UNDECIDED, [])
+
+
+async def test_plan_is_escalated_although_the_setting_has_become_laxer(driver: Driver) -> None:
+    account = await driver.account(tags=TAGS)
+    record = await waiting(driver, account)
+    after = await overdue(driver, record, at_deadline="revoke")
+    assert (after.state, after.reason, rotated(account)) == (State.UNRESOLVED, Reason.UNDECIDED, [])
+
+
+async def test_approval_by_the_deadline_is_void_where_the_setting_becomes_stricter_before_it_runs(
+    driver: Driver,
+) -> None:
+    account = await driver.account(tags=TAGS)
+    record = await waiting(driver, account, at_deadline="revoke")
+    assert (await overdue(driver, record)).state is State.RECEIVED
+    await driver.app(mode="approve").fast_path.containment.resume(Message(record.fingerprint))
+    after = await driver.record(record.fingerprint)
+    assert (after.state, after.approval, rotated(account)) == (State.AWAITING_APPROVAL, None, [])
+
+
+async def test_people_read_what_will_happen_by_the_setting_of_now(driver: Driver) -> None:
+    account = await driver.account(tags=TAGS)
+    record = await waiting(driver, account, at_deadline="revoke")
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
+    [mail] = driver.mails(account.name)
+    assert "the plan is escalated and nothing is revoked" in mail.body
+    assert (await driver.record(record.fingerprint)).at_deadline is AtDeadline.ESCALATE
+    said = [entry.what for entry in await driver.history(record.fingerprint)]
+    assert any(each.startswith("SASQUASH_AT_DEADLINE is escalate now") for each in said)
 
 
 async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver) -> None:
@@ -157,7 +193,7 @@ async def test_rejection_by_one_of_two_stops_no_deadline_that_was_announced(driv
     record = await waiting(driver, account, at_deadline="revoke")
     await driver.app().http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
     await overdue(driver, record)
-    await driver.app().fast_path.containment.resume(Message(record.fingerprint))
+    await driver.app(at_deadline="revoke").fast_path.containment.resume(Message(record.fingerprint))
     assert ((await driver.record(record.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 

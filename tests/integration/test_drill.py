@@ -13,15 +13,14 @@ from shared.persistence.queues import Message
 from shared.persistence.readiness import DrillOutcome, DrillRun
 from tests.support.containment import rotated
 from tests.support.driver import Driver
+from tests.support.tables import delete_rows
 
 WEEK = 7 * 24
 
 
 @pytest.fixture(autouse=True)
 async def no_drill_yet(driver: Driver) -> None:
-    table = driver.app().background.readiness_table._table
-    async for row in table.query_entities("PartitionKey eq 'drill'"):
-        await table.delete_entity("drill", row["RowKey"])
+    await delete_rows(driver.app().background.readiness_table._table, where="PartitionKey eq 'drill'")
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from shared.persistence.outbox import SETTLED
 from shared.persistence.revocation_entity import _NO_FINDING, to_entity
 from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
+from tests.support.tables import delete_rows
 
 SEND = f"POST https://{HISTORY_HOST}/"
 NUMBERS = itertools.count(1)
@@ -49,9 +50,7 @@ async def app(driver: Driver) -> AsyncIterator[App]:
 
 
 async def emptied(app: App) -> None:
-    for table in (app.fast_path.outbox._table, app.fast_path.store.revocations._table):
-        rows = [(row["PartitionKey"], row["RowKey"]) async for row in table.query_entities("PartitionKey gt ''")]
-        await asyncio.gather(*(table.delete_entity(*key) for key in rows))
+    await delete_rows(app.fast_path.outbox._table, app.fast_path.store.revocations._table)
 
 
 def finding() -> Finding:

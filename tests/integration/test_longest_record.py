@@ -12,7 +12,7 @@ from shared.actions.registry import ACTION_SPECS, Actions
 from shared.cloud.history_copy import LONGEST
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, Rejection
+from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, ReadAlert, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision import plan as plans
 from shared.domain.execution import (
@@ -25,8 +25,9 @@ from shared.domain.execution import (
     Verification,
 )
 from shared.domain.known_paths import MOST, KnownPaths
+from shared.domain.named_alerts import MOST_LEFT_OUT, MOST_WAITING, NamedAlerts
+from shared.domain.refusal import Refusal
 from shared.domain.revocation import (
-    MOST_ALERTS,
     Change,
     ClosedAlert,
     Filed,
@@ -36,6 +37,7 @@ from shared.domain.revocation import (
     Sighting,
     StepLease,
 )
+from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import RichText
@@ -50,6 +52,7 @@ from tests.support.samples import NOW
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
 LATER = NOW + timedelta(microseconds=123456)
 ALERT = AlertReference(AlertSource.AZURE_DEVOPS, f"{'o' * 50}/{'\U0001d5e3' * 64}/{'\U0001d5e5' * 64}", "9" * 19)
+LAST = Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE, revivals=9)
 PEOPLE = tuple(f"{number}{'o' * 60}@contoso.com" for number in range(6))
 STATES: tuple[tuple[State, Reason | None], ...] = (
     *((state, None) for state in State if state is not State.RECEIVED),
@@ -84,6 +87,17 @@ def known_paths() -> KnownPaths:
     credential = samples.leak(samples.blob_sas())
     paths = (f"models/{number:02}".ljust(140, '"') for number in range(2 * MOST))
     return KnownPaths().with_report(credential, (replace(credential, path=path) for path in paths), by_person=True)
+
+
+def longest_named_alerts() -> NamedAlerts:
+    """As many alerts as a record keeps, with the longest names."""
+    alerts = [replace(ALERT, alert=f"1{number:018}") for number in range(1, 400)]
+    named = NamedAlerts().with_settled(alerts, now=LATER)
+    for number in range(400, 600):
+        named = named.with_alert(replace(ALERT, alert=f"1{number:018}"))
+    assert len(named.left_out) == MOST_LEFT_OUT
+    assert named.has_settled(alerts[-1])
+    return named
 
 
 def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
@@ -132,25 +146,35 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         verification=Verification(
             Outcome.STILL_ALIVE, LATER, ("What was seen at one endpoint, in a sentence. " * 6,) * 9
         ),
-        filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
-        notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
-        announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
+        filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE, change=LAST, confirmed_at=LATER),
+        notifications=tuple(
+            Notification(state, PEOPLE, LATER, reason, change=LAST, again=LATER, confirmed_at=LATER)
+            for state, reason in STATES
+        ),
+        announced=tuple(Change(state, LATER, reason, revivals=9, cause="ab" * 6) for state, reason in STATES * 2),
         leases=tuple(
             StepLease(step, LATER) for step in ("key distribution", "event", "incident", "mail", "closing of alerts")
         ),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),
-        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "🦍" * 500, closed=False) for _ in range(MOST_ALERTS)),
-        more_alerts=True,
-        changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
+        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "🦍" * 500, closed=False) for _ in range(20)),
+        named_alerts=longest_named_alerts(),
+        changes=(LAST,) * 30,
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
         paths=known_paths(),
         first_approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         rejections=(Rejection(Caller("n" * 200, GUID), LATER, "🦍" * 500),) * 2,
-        evidence_check=EvidenceCheck(EvidenceOutcome.UNCHECKED, LATER, "What its service says about it. " * 25),
+        evidence_check=EvidenceCheck(
+            EvidenceOutcome.UNCHECKED,
+            LATER,
+            "What its service says about it. " * 80,
+            (ReadAlert(ALERT, EvidenceOutcome.UNCHECKED),) * (21 + MOST_WAITING),
+        ),
         reported_again_at=LATER,
+        refusal=Refusal('"' * 300, LATER, LATER, ("ab" * 6,) * 8),
+        signer=Signer("key1", DIGEST, LATER, str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)), DIGEST),
         key_distribution=KeyDistribution(
             KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),
@@ -172,6 +196,12 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
 
 def test_longest_record_has_its_column_of_paths_full() -> None:
     assert 29_000 < len(msgspec.json.encode(known_paths())) < 31_000
+
+
+def test_longest_record_has_a_column_of_alerts_that_fits() -> None:
+    """A text column holds 64 KiB of UTF-16 ("Understanding the Table service data model")."""
+    text = msgspec.json.encode(longest_named_alerts()).decode()
+    assert 50_000 < len(text.encode("utf-16-le")) < 63_000
 
 
 @pytest.mark.parametrize("action", list(ActionKind))

@@ -1,6 +1,5 @@
 """The ledger is rebuilt from the copy where the tables are gone, and nothing acts twice because of it."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ from shared.persistence.revocation_entity import snapshot
 from shared.rebuild.__main__ import rebuild, said
 from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
+from tests.support.tables import delete_rows
 
 NUMBERS = itertools.count(1)
 
@@ -39,9 +39,7 @@ async def gone(app: App) -> None:
     """Lose all that Sasquash's tables hold."""
     fast_path = app.fast_path
     ledger, index = fast_path.store.revocations._table, fast_path.state_index._table
-    for table in (fast_path.outbox._table, ledger, index, fast_path.store.accounts._table):
-        rows = [(row["PartitionKey"], row["RowKey"]) async for row in table.query_entities("PartitionKey gt ''")]
-        await asyncio.gather(*(table.delete_entity(*key) for key in rows))
+    await delete_rows(fast_path.outbox._table, ledger, index, fast_path.store.accounts._table)
 
 
 async def revoked(driver: Driver, app: App, account: Account) -> Finding:

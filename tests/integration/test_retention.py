@@ -17,8 +17,10 @@ from shared.domain.states import Reason, State
 from shared.persistence.history_rows import Copied
 from shared.persistence.outbox import SETTLED
 from shared.persistence.queues import Message
+from shared.persistence.revocation_entity import to_entity
 from tests.support.driver import Crashed, Driver, Lifetime, found
 from tests.support.leaks import account_sas
+from tests.support.tables import delete_rows
 
 NUMBERS = itertools.count(1)
 LONG = 401 * 24  # hours
@@ -37,9 +39,7 @@ async def app(driver: Driver) -> AsyncIterator[App]:
 
 async def emptied(app: App) -> None:
     fast_path = app.fast_path
-    for table in (fast_path.outbox._table, fast_path.store.revocations._table, fast_path.state_index._table):
-        rows = [(row["PartitionKey"], row["RowKey"]) async for row in table.query_entities("PartitionKey gt ''")]
-        await asyncio.gather(*(table.delete_entity(*key) for key in rows))
+    await delete_rows(fast_path.outbox._table, fast_path.store.revocations._table, fast_path.state_index._table)
 
 
 def finding() -> Finding:
@@ -97,6 +97,80 @@ async def test_removed_record_is_no_erased_one(driver: Driver, app: App) -> None
     await app.background.history_checks.run()
     assert [one async for one in app.fast_path.store.revocations.ended_for(Reason.TAMPERED)] == []
     assert (await app.background.history_checks.of(record.fingerprint)).integrity is Integrity.INTACT
+
+
+async def written_by_version_0_2(app: App, record: Revocation) -> Revocation:
+    """The record after an instance of the version before has written it, during an upgrade: it drops the head."""
+    ledger = app.fast_path.store.revocations
+    current = await ledger.read(record.fingerprint)
+    assert current is not None
+    await ledger._table.upsert_entity(to_entity(replace(current, head=None), record.received_at))
+    written = await ledger.read(record.fingerprint)
+    assert written is not None
+    return written
+
+
+async def removed(driver: Driver, app: App, record: Revocation) -> None:
+    """Copy the record's lines, and have retention remove it once its time is over."""
+    copier = app.background.history_copier
+    assert copier is not None
+    await copier.run()
+    await app.background.sweeper.run()
+    driver.clock.advance(hours=LONG)
+    await copier.run()
+    await app.background.retention.run()
+    assert await app.fast_path.store.revocations.read(record.fingerprint) is None
+
+
+async def accused(app: App) -> list[Revocation]:
+    """The records that say that a history was changed, after the daily check."""
+    await app.background.history_checks.run()
+    return [one async for one in app.fast_path.store.revocations.ended_for(Reason.TAMPERED)]
+
+
+@pytest.mark.parametrize("begins_another", [True, False])
+async def test_removed_record_that_version_0_2_wrote_meanwhile_is_no_erased_one(
+    driver: Driver, app: App, *, begins_another: bool
+) -> None:
+    leak = finding()
+    record = await dismissed(app, leak)
+    driver.clock.advance(hours=1)
+    current = await written_by_version_0_2(app, record)
+    if begins_another:
+        await app.fast_path.store.revocations.save(current, what="Later.")
+    await removed(driver, app, record)
+    assert await accused(app) == []
+
+    await dismissed(app, leak)
+    assert await accused(app) == []
+    assert (await app.background.history_checks.of(record.fingerprint)).integrity is Integrity.INTACT
+
+
+@pytest.mark.parametrize("missing", ["first", "last"])
+async def test_chain_that_was_cut_before_its_record_was_removed_is_found(
+    driver: Driver, app: App, missing: str
+) -> None:
+    """Who has the identity can cut a chain with its head, or take away one of two. The copy has what was cut."""
+    ledger = app.fast_path.store.revocations
+    record = await dismissed(app)
+    driver.clock.advance(hours=1)
+    later = await ledger.save(await written_by_version_0_2(app, record), what="Later.")
+    last = await ledger.save(later, what="And later.")
+    assert app.background.history_copier is not None
+    await app.background.history_copier.run()
+    lines = (await app.background.history_rows.stored(record.fingerprint)).lines
+    cut = lines[-1:] if missing == "last" else lines[:2]
+    for line in cut:
+        await ledger._table.delete_entity(record.fingerprint[:2], line.key)
+    stands = later if missing == "last" else last
+    assert stands.head is not None
+    await ledger._table.upsert_entity(to_entity(stands, record.received_at))
+    await app.background.history_rows.save_copied(
+        record.fingerprint, Copied(stands.head.chain, stands.head.line, lines[-1].key)
+    )
+    await removed(driver, app, record)
+    [accusation] = await accused(app)
+    assert f"The copy has {len(cut)} lines of this record that are gone" in accusation.detail
 
 
 async def test_record_stays_for_its_time_and_for_good_where_that_is_set(driver: Driver, app: App) -> None:
@@ -181,6 +255,14 @@ async def test_run_that_ends_at_any_call_is_finished_by_the_next(driver: Driver,
         await app.background.retention.run()
         [left] = await everything(app, record)
         assert "~~pruned~" in left, f"ended at call {number}"
+
+
+async def test_record_that_was_removed_without_an_answer_leaves_nothing_else(driver: Driver, app: App) -> None:
+    record = await ended_long_ago(driver, app)
+    driver.fault("/$batch", status=503, after=True)
+    await app.background.retention.run()
+    [left] = await everything(app, record)
+    assert "~~pruned~" in left
 
 
 async def test_two_runs_at_once_leave_one_row(driver: Driver, app: App) -> None:

@@ -143,10 +143,34 @@ async def test_record_is_not_changed_where_its_history_cannot_be_written(
     assert (await ledger.read(finding.fingerprint)) == revocation
 
 
-async def test_claim_whose_first_answer_was_lost_is_durable(driver: Driver, ledger: Ledger, finding: Finding) -> None:
+async def test_claim_whose_first_answer_was_lost_is_new(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     driver.fault(BATCH, status=503, after=True)
+    created, is_new = await ledger.claim(finding)
+    assert (await ledger.read(finding.fingerprint), is_new) == (created, True)
+
+
+async def test_change_whose_first_answer_was_lost_is_done_once(
+    driver: Driver, ledger: Ledger, finding: Finding
+) -> None:
     await ledger.claim(finding)
-    assert await ledger.read(finding.fingerprint) is not None
+    driver.fault(BATCH, status=503, after=True)
+    changed = await ledger.change(
+        finding.fingerprint, lambda current: replace(current, detail=f"{current.detail}x"), what="One more."
+    )
+    assert changed is not None
+    assert (await ledger.read(finding.fingerprint), changed.detail) == (changed, "x")
+    assert [entry.what for entry in await ledger.history(finding.fingerprint)][1:] == ["One more."]
+
+
+async def test_change_that_another_instance_has_made_in_the_same_moment_is_not_ours(
+    driver: Driver, finding: Finding
+) -> None:
+    """Both write the same at the same time: each line is its own, whatever the clock says."""
+    now = driver.clock()
+    one, other = driver.app().fast_path.store.revocations, driver.app().fast_path.store.revocations
+    for ledger in (one, other):
+        ledger._clock = lambda: now
+    assert [is_new for _, is_new in (await one.claim(finding), await other.claim(finding))] == [True, False]
 
 
 async def test_change_whose_first_answer_was_lost_is_not_done_twice_by_who_can_tell(

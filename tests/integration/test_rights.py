@@ -15,8 +15,8 @@ from shared.domain.alert import AlertReference
 from shared.domain.states import State
 from shared.domain.target import Lockdown
 from shared.persistence.queues import Message
-from tests.integration import test_alerts, test_incident_sinks, test_key_distribution, test_lockdown
-from tests.support import shares, user_delegation
+from tests.integration import test_incident_sinks, test_key_distribution, test_lockdown
+from tests.support import reported_alerts, shares, user_delegation
 from tests.support.bicep import ROOT, roles
 from tests.support.deployment import Deployment
 from tests.support.driver import OWNER, Clock, Driver, found, raw_report, report
@@ -126,8 +126,8 @@ async def alerts(driver: Driver) -> None:
     account = await driver.account()
     leak, named = account_sas(account.name, account.keys["key1"]), []
     for source in ("defender", "azure-devops"):
-        posted = test_alerts.made(driver, account, source=source, text=leak)
-        answer = await driver.app().http.intake.receive(test_alerts.request(posted))
+        posted = reported_alerts.made(driver, account, source=source, text=leak)
+        answer = await driver.app().http.intake.receive(reported_alerts.request(posted))
         assert answer.status_code == 202
         named.append(AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"]))
     finding = found(leak)

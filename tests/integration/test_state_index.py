@@ -46,6 +46,17 @@ async def test_new_record_is_indexed_as_received_and_open(driver: Driver, ledger
     assert await index(driver, finding) == [("open", ""), ("received", "")]
 
 
+async def test_every_record_of_a_state_is_listed_the_newest_first(driver: Driver, ledger: Ledger) -> None:
+    """Also where they are more than are read at a time."""
+    findings = [found(account_sas("contosodata", new_storage_key())) for _ in range(35)]
+    for finding in findings:
+        await ledger.claim(finding)
+        driver.clock.advance(seconds=1)
+    mine = {finding.fingerprint for finding in findings}
+    shown = [one.fingerprint async for one in ledger.in_state(State.RECEIVED) if one.fingerprint in mine]
+    assert shown == [finding.fingerprint for finding in reversed(findings)]
+
+
 async def test_record_that_moves_on_is_indexed_in_its_new_state_alone(
     driver: Driver, ledger: Ledger, finding: Finding
 ) -> None:

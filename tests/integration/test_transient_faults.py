@@ -143,6 +143,14 @@ async def test_revocation_is_reported_though_the_record_ended_meanwhile(driver: 
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
+async def test_leak_whose_record_was_written_without_an_answer_is_revoked_at_once(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(BATCH, status=503, after=True)
+    await driver.app().fast_path.ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
 async def test_saved_record_with_a_lost_response_is_enqueued(driver: Driver) -> None:
     account = await driver.account()
     finding = found(unusual_leaks.forged(account.name, ""))

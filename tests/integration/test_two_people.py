@@ -9,7 +9,7 @@ from local.network.faults import Effect
 from local.reporters import reports
 from local.tenant.model import Account, new_storage_key
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.approval import EvidenceOutcome
+from shared.domain.approval import AtDeadline, EvidenceOutcome
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
@@ -141,7 +141,7 @@ async def test_second_approval_that_never_comes_is_named_and_the_first_is_kept(d
     record = await approved_by(driver, await followed(driver, await evidence(driver, account)), BOB)
     await followed(driver, record)
     driver.clock.advance(hours=4.1)
-    await approval_deadlines.settle(driver.app().fast_path.store, record)
+    await approval_deadlines.settle(driver.app().fast_path.store, record, setting=AtDeadline.REVOKE)
     ended = await followed(driver, record)
     assert (ended.state, ended.reason, rotated(account)) == (State.UNRESOLVED, Reason.UNDECIDED, [])
     mail = driver.mails(account.name)[-1].body

@@ -198,6 +198,29 @@ async def test_incident_that_was_not_filed_is_filed_by_the_timer(driver: Driver)
     assert len(since.incidents) == 1
 
 
+DIGEST = "https://sasquashstate.table.core.windows.net/digest"
+
+
+async def test_first_finding_is_filed_at_once_although_its_group_was_begun_without_an_answer(driver: Driver) -> None:
+    since, app = Since(driver), driver.app()
+    driver.fault(f"POST {DIGEST}", status=503, after=True)
+    await app.fast_path.ingest.receive(malformed(1))
+    await followed_up(driver, app)
+    assert len(since.incidents) == 1
+
+
+async def test_incident_is_updated_although_its_lock_was_written_without_an_answer(driver: Driver) -> None:
+    since, app = Since(driver), driver.app()
+    await app.fast_path.ingest.receive(malformed(1))
+    await followed_up(driver, app)
+    await app.fast_path.ingest.receive(malformed(2))
+    await followed_up(driver, app)
+    driver.fault(f"PUT {DIGEST}(", status=503, after=True)
+    await app.background.hourly_incidents.update()
+    [incident] = since.incidents
+    assert incident.fields["Title"].startswith("2 unconfirmed findings")
+
+
 async def test_several_instances_at_the_same_time_file_one_incident(driver: Driver) -> None:
     since, apps = Since(driver), [driver.app() for _ in range(4)]
     for number, app in enumerate(apps):

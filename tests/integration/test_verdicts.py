@@ -1,5 +1,6 @@
 """Verdicts without a rotation, and reports that cannot be read."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -98,6 +99,15 @@ async def test_leak_that_was_not_covered_is_revoked_once_it_is(driver: Driver) -
     driver.clock.advance(hours=1)
     await driver.app().fast_path.ingest.receive(report(found(text)))
     assert rotated(account) == ["key1"]
+
+
+async def test_many_leaks_of_one_host_ask_it_once(driver: Driver) -> None:
+    driver.cloud.model.elsewhere["theirdata"] = OTHER_TENANT
+    containment = driver.app().fast_path.containment
+    leaks = [Reported(found(account_sas("theirdata", new_storage_key()))) for _ in range(20)]
+    records = await asyncio.gather(*map(containment.preview, leaks))
+    assert {record.reason for record in records} == {Reason.NOT_OURS}
+    assert len(driver.requests("https://theirdata.")) == 1
 
 
 async def test_dry_run_says_whose_account_it_is(driver: Driver) -> None:

@@ -19,7 +19,8 @@ from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.errors import SasquashError
-from shared.persistence.accounts import AccountLock, AccountTable, Intent
+from shared.persistence.account_rows import Intent
+from shared.persistence.accounts import AccountLock, AccountTable
 
 type Build = Callable[[], Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from local.tenant.model import Account
 from shared.api.revocations.requests import OrderRequest, ReportRequest
-from shared.domain.alert import AlertEvidence, AlertReference
+from shared.domain.alert import AlertEvidence, AlertReference, AlertSource
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
@@ -63,10 +63,22 @@ async def evidence(
     key: str = "key1",
     *,
     alert: AlertReference | None = None,
+    about: AlertReference | None = None,
     submitted_by: str | None = None,
 ) -> Revocation:
-    """The record of evidence that a publisher sent to the topic: an order that no person gave."""
-    seen = AlertEvidence(account=account.name, key=key, title="Unusual use of a SAS", seen_at=driver.clock())
+    """The record of evidence that a publisher sent to the topic: an order that no person gave.
+
+    It quotes the signature of alert `about`, which is `alert` unless that is said.
+    """
+    quoted = (about or alert or AlertReference(AlertSource.DEFENDER, "", "none")).alert
+    known = (each.signature_sha256 for each in driver.cloud.model.alerts.defender if each.id == quoted)
+    seen = AlertEvidence(
+        account=account.name,
+        key=key,
+        title="Unusual use of a SAS",
+        seen_at=driver.clock(),
+        signature_sha256=next(known, None),
+    )
     made = Finding.of_evidence(seen, source="defender", url=None, detected_at=seen.seen_at, alert=alert)
     finding = replace(made, submitted_by=submitted_by)
     await driver.app().fast_path.ingest.receive(report(finding))

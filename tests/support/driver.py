@@ -38,6 +38,7 @@ from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
 from shared.settings import Settings
 from tests.support.samples import WITHOUT_TRACES
+from tests.support.tables import delete_rows
 
 _NUMBERS = itertools.count(1)
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
@@ -240,15 +241,11 @@ class Driver:
 
     async def nothing_open(self) -> None:
         """Delete the open records of other tests from the state index."""
-        table = self.app().fast_path.state_index._table
-        async for row in table.query_entities("PartitionKey eq 'open'"):
-            await table.delete_entity("open", row["RowKey"])
+        await delete_rows(self.app().fast_path.state_index._table, where="PartitionKey eq 'open'")
 
     async def no_floods(self) -> None:
         """Delete the unconfirmed findings of other tests, which share incidents and mails, and their outages."""
-        table = self.app().background.summary_mail.table
-        async for row in table.list_entities():
-            await table.delete_entity(row["PartitionKey"], row["RowKey"])
+        await delete_rows(self.app().background.summary_mail.lines.table)
 
     async def no_dead_letters(self) -> ContainerClient:
         """Delete the dead letters of other tests, what they had kept, and their outages; return the container."""

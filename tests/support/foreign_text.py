@@ -29,6 +29,7 @@ from shared.domain.execution import (
 from shared.domain.finding import Finding, Order
 from shared.domain.known_paths import KnownPath, KnownPaths
 from shared.domain.readings import Reading
+from shared.domain.refusal import Refusal
 from shared.domain.revocation import Change, ClosedAlert, Filed, Notification, Owner, Revocation, Sighting, StepLease
 from shared.domain.states import State
 from shared.domain.target import ActionKind, Lockdown, PolicyTarget
@@ -66,6 +67,7 @@ _QUOTES = (
         "Owner.found_by",
     ),
     *("Plan.impact", "Plan.reason", "Plan.steps", "PolicyReading.detail", "Revocation.decided_by"),
+    "Refusal.cause",
     *("Revocation.detail", "Revocation.owners_rejected", "RichText.parts", "Usage.unknown", "Verification.evidence"),
 )
 _FORMED = {
@@ -98,12 +100,14 @@ _FORMED = {
     "Order.target": "check_target: see PolicyTarget.policy",
     "Owner.address": "a pattern for addresses",
     "Plan.target": "check_target: see PolicyTarget.policy",
+    "Signer.policy": "PolicyTarget; not shown",
     "PolicyTarget.resource": "a pattern",
 }
 _OURS = (
     *("Code.code", "Credential.key_sha256", "Credential.signature_sha256", "Execution.confirmed_by"),
     *("Execution.correlation_id", "Execution.new_sha256", "Execution.old_sha256", "Finding.fingerprint"),
     *("Plan.account_id", "Plan.digest", "Plan.version", "PolicyReading.version", "Revocation.etag"),
+    *("Signer.key_name", "Signer.key_sha256", "Signer.version", "Change.cause", "Refusal.earlier"),
     *(
         "Revocation.key_name",
         "Revocation.key_sha256",
@@ -112,6 +116,7 @@ _OURS = (
         "VerificationToken.query",
     ),
     *("VerificationToken.url", "Approval.digest", "HistoryHead.chain", "HistoryHead.sha256"),
+    *("NamedAlerts.left_out", "NamedAlerts.settled"),
 )
 ORIGINS: Mapping[str, Origin] = {
     **dict.fromkeys(_FOREIGN, Origin.FOREIGN),
@@ -316,6 +321,7 @@ def _complete(record: Revocation) -> Revocation:
         rejections=(Rejection(Caller("Eve", "3"), NOW, "A sample."),),
         evidence_check=EvidenceCheck(EvidenceOutcome.CONFIRMED, NOW, "The alert was read again."),
         reported_again_at=NOW,
+        refusal=Refusal("Regenerating key2 failed: 403 Odd", NOW, NOW, ("ab" * 6,)),
         key_distribution=KeyDistribution(KeyDistributionOutcome.DONE, NOW, "The new key is in the vault.", "x"),
         lockdown=LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}"),
         closed_alerts=(ClosedAlert(samples.ALERT, NOW, "It was closed."),),

@@ -21,6 +21,7 @@ from shared.api.health import HealthCheck
 from shared.api.readiness import ReadinessApi
 from shared.api.revocations.routes import Responder
 from shared.cloud.subscriptions import Subscription
+from shared.domain.approval import AtDeadline
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, OtherSubscriptions
@@ -76,7 +77,13 @@ class App:
 
     def __init__(self, revocations: MemoryRevocations, ledger: Ledger | None = None) -> None:
         self.http = SimpleNamespace(
-            revocation_api=Responder(revocations, access_tokens(), MemoryChecks(), clock=lambda: NOW),  # type: ignore[arg-type]
+            revocation_api=Responder(
+                revocations,  # type: ignore[arg-type]
+                access_tokens(),
+                MemoryChecks(),  # type: ignore[arg-type]
+                clock=lambda: NOW,
+                at_deadline=AtDeadline.ESCALATE,
+            ),
             intake=Place().intake(),
             console=ConsoleFiles(samples.settings()),
             readiness_api=ReadinessApi(Readings(), access_tokens(), Readings()),  # type: ignore[arg-type]

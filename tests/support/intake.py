@@ -31,8 +31,11 @@ KEY = b"k" * 32
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 GITHUB_SECRET = "it's a secret to everybody"
 PASSWORD = "a password"
+BASIC = f"Basic {base64.b64encode(f'sasquash:{PASSWORD}'.encode()).decode()}"
 SENDERS = ",".join(f"{name}={SECRET}" for name in ("wiz", "trufflehog", "gitleaks", "sarif", "cloudevents"))
 ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
+LEAK = samples.account_sas()
+FINGERPRINT = samples.leak(LEAK).fingerprint
 
 
 @dataclass

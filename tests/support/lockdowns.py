@@ -10,7 +10,7 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.execution import Execution, LockedDown, Plan
 from shared.domain.target import ActionKind, Lockdown
-from shared.persistence.accounts import Attributed, Intent
+from shared.persistence.account_rows import Attributed, Intent
 from tests.support import samples
 from tests.support.jobs import job
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION

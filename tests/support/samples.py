@@ -25,6 +25,7 @@ from shared.domain.caller import Caller
 from shared.domain.execution import Execution, Liveness, Plan, VerificationToken
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Revocation
+from shared.domain.signer import Signer
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Credential, Service, extract, key_sha256, mint_read_token
 from shared.settings import Settings
@@ -291,6 +292,9 @@ def approval(digest: str) -> Approval:
     """Return an approval of the plan with this digest."""
     return Approval(PERSON, NOW, digest, "It is ours.")
 
+
+SIGNER = Signer("key2", key_sha256(KEYS["key2"]), NOW)
+"""The attribution of a leak that key2 signed."""
 
 ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 

@@ -17,9 +17,9 @@ from shared.intake_settings import IntakeSettings, names_of_intake, names_of_res
 from shared.persistence.queues import FINDINGS_QUEUE
 from shared.settings import Settings, declared
 from tests.support.bicep import INFRA, deliveries, functions, parameters
+from tests.support.functions import OTHERS
 from tests.support.snapshots import REQUIRED, SUBSCRIPTION, Snapshot, predict, resources_of
 from tests.tools.conftest import Deploy, Tool
-from tests.unit.test_function_app import OTHERS
 
 MAIN, SUBSCRIBED = INFRA / "main.bicep", INFRA / "event-subscription.bicep"
 HOST = re.compile(

@@ -17,7 +17,7 @@ from shared.actions.verification import read_answer
 from shared.cloud.errors import from_status
 from shared.domain import alert, readiness, transitions
 from shared.domain.account import AccountKey
-from shared.domain.approval import Approval, Rejection
+from shared.domain.approval import Approval, AtDeadline, Rejection
 from shared.domain.caller import Caller
 from shared.domain.decision.attribution import attribute
 from shared.domain.decision.planner import Proposals
@@ -105,7 +105,7 @@ def decided(text: str) -> list[str]:
         *(
             over.detail
             for one in (once, replace(severe, deadline=NOW))
-            if (over := transitions.overdue(one, now=NOW))
+            if (over := transitions.overdue(one, now=NOW, setting=AtDeadline.REVOKE))
         ),
         transitions.reconsidered(failed, by=by, reason=text, now=NOW, is_approver=True).detail,
         transitions.retried(failed, by=str(by), reason=text, now=NOW).detail,

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -29,6 +30,8 @@ from shared.followup.briefing.model import Briefing
 from shared.followup.incidents import sentinel, sharepoint, webhook
 from shared.followup.incidents.defender import DefenderIncidents
 from shared.followup.mail.compose import compose
+from shared.followup.mail.refused import RefusedGroups
+from shared.followup.mail.reminder import compose_reminder, compose_rest, compose_unconfirmed
 from shared.followup.mail.summary import compose_summary
 from shared.followup.mail.tally import Tally
 from tests.support.briefings import SECURITY
@@ -114,6 +117,31 @@ def test_no_text_becomes_code_or_a_link_in_the_summary_mail(record: Revocation) 
     tally = Tally.of([SummaryLine.of(record)])
     worst = [brief(record, now=NOW)]
     check_page(compose_summary(tally, security_mailbox=SECURITY, worst=worst), links=set())
+
+
+def reminders(record: Revocation) -> Iterator[Message]:
+    """Yield each mail that people may get about a record that is refused."""
+    made_up = replace(record, key_name=None, plan=None, execution=None, liveness=None, first_approval=None)
+    made_up = replace(made_up, rejections=(), evidence_check=None, finding=replace(record.finding, order=None))
+    groups = RefusedGroups.of([record, made_up], now=NOW + timedelta(days=2))
+    for group in groups.confirmed:
+        yield compose_reminder(group, security_mailbox=SECURITY, console=CONSOLE)
+    yield compose_rest(groups.confirmed, beyond=1, security_mailbox=SECURITY, console=CONSOLE)
+    yield compose_unconfirmed(groups.unconfirmed, beyond=1, security_mailbox=SECURITY, console=CONSOLE)
+
+
+@given(st.sampled_from(sorted(RECORDS)), attacks())
+def test_no_text_becomes_code_or_a_link_in_a_reminder(name: str, text: str) -> None:
+    record = record_of(name, text, State.FAILED, Reason.BLOCKED)
+    for message in reminders(record):
+        check_page(message, links={link(record)})
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_word_of_any_length_is_broken_in_a_reminder(name: str) -> None:
+    for message in reminders(record_of(name, "w" * 3000, State.FAILED, Reason.BLOCKED)):
+        shown = Page.of(message).styled
+        assert [text for style, text in shown if "w" * 50 in text and "word-break" not in style] == []
 
 
 @given(a_record, st.integers(1, 3))

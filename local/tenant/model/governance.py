@@ -18,13 +18,22 @@ class DenyAssignment:
 
 @dataclass(frozen=True)
 class ActivityEvent:
-    """A line of the activity log. `operation` is the name of the action, such as ".../regenerateKey/action"."""
+    """A line of the activity log. `operation` is the name of the action, such as ".../regenerateKey/action".
+
+    `body` is that of the request, in the event of its start alone. `address` is the client's.
+    """
 
     at: datetime
     resource: str
     operation: str
     caller: str
     status: str = "Succeeded"
+    object_id: str = ""
+    client_id: str = ""
+    operation_id: str = ""
+    correlation_id: str = ""
+    address: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True)

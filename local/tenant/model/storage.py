@@ -127,7 +127,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class StorageLogLine:
-    """One line of StorageBlobLogs or the like, as diagnostic settings send it to a workspace."""
+    """One line of StorageBlobLogs or the like, as diagnostic settings send it to a workspace.
+
+    `operation` is known for writes of access policies alone. The requester is of a token, and empty without one.
+    """
 
     account: str
     at: datetime
@@ -138,6 +141,12 @@ class StorageLogLine:
     agent: str
     authentication_hash: str
     response_size: int
+    operation: str = ""
+    uri: str = ""
+    request_id: str = ""
+    requester_upn: str = ""
+    requester_object_id: str = ""
+    requester_app_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import jwt
 
 from shared.api.auth.signing_keys import SigningKeys
 from shared.domain.caller import Caller
+from shared.domain.guid import is_guid
 from shared.errors import Unauthenticated
 from shared.intake_settings import IntakeSettings
 from shared.settings import Settings
@@ -27,7 +28,6 @@ _ALGORITHM = "RS256"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_NAME = 200
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SKEW = timedelta(seconds=30)  # how far Entra ID's clock may be ahead of ours
 # The claims are checked here, with the clock that was passed in.
 _SIGNATURE_ONLY: Any = {
@@ -167,7 +167,7 @@ def _signed_in(claims: Mapping[str, Any], version: _Format) -> SignedIn:
     if app is None:
         raise Unauthenticated("The token is not an access token.")
     object_id = claims.get("oid")
-    if not isinstance(object_id, str) or not _GUID.fullmatch(object_id.lower()):
+    if not is_guid(object_id):
         raise Unauthenticated("The token does not identify the caller: it has no oid.")
     name = _first_text(claims, version.names) or app
     readable = "".join(character for character in name if character.isprintable())[:_LONGEST_NAME]

@@ -137,6 +137,7 @@ export function record(found, acts, onAct) {
     el('h1', {}, title(found)),
     el('p', {}, badge(found.state), found.reason ? ` ${words(found.reason)}` : ''),
     el('p', { class: 'detail' }, found.detail),
+    found.refusal ? el('p', {}, found.refusal.next_at ? 'Sasquash tries again: ' : 'Sasquash does not try again by itself.', found.refusal.next_at ? time(found.refusal.next_at) : '') : null,
     acts.length ? form : null,
     plan(found), leak(found),
     found.verification ? section('Verification', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,

@@ -14,7 +14,7 @@ from shared.domain.execution import Execution, LockedDown
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.domain.text import clean
 from shared.persistence.history_rows import Checked
 from shared.sas import Credential, assess
@@ -23,7 +23,7 @@ type Json = dict[str, Any]
 
 # Fields whose names and contents are the same in the record and in the response.
 _SAME = (
-    *("sightings", "alerts", "closed_alerts", "more_alerts", "liveness", "decided_by", "plan", "verification"),
+    *("sightings", "alerts", "closed_alerts", "liveness", "decided_by", "plan", "verification"),
     *("first_approval", "approval", "rejections", "evidence_check", "reported_again_at"),
     *("key_distribution", "usage", "remains", "owners", "owners_rejected", "notifications"),
 )
@@ -55,6 +55,7 @@ def whole(
         "reported_by": finding.reported_by,
         "submitted_by": finding.submitted_by,
         "reported_because": finding.reason,
+        "alerts_left_out": len(revocation.named_alerts.left_out),
         "verdict": {
             "key": revocation.key_name,
             "key_sha256": revocation.key_sha256,
@@ -63,6 +64,7 @@ def whole(
         "approvers_required": quorum_of(revocation).approvers if waits else None,
         "rejecters_required": rejecters(revocation, now=now) if waits else None,
         "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
+        "refusal": revocation.refusal if revocation.reason is Reason.BLOCKED else None,
         "execution": _execution(execution) if execution is not None else None,
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
         "incident": revocation.filed,

@@ -12,6 +12,7 @@ from shared.domain.alert import AlertSource
 from shared.domain.approval import AtDeadline, EvidenceOutcome
 from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.history import Integrity
+from shared.domain.named_alerts import MOST_LEFT_OUT
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Kind, Service, Severity
@@ -176,13 +177,13 @@ class Rejection(Struct, frozen=True):
 
 
 class EvidenceCheck(Struct, frozen=True):
-    """What the service of the alert said when Sasquash read the alert again."""
+    """What the services said when Sasquash read the alerts that reports name again."""
 
     outcome: Annotated[
         EvidenceOutcome,
         Meta(
-            description="confirmed: it names this account and key; differs: there is no such alert, or it says "
-            "something else; unchecked: it could not be read."
+            description="confirmed: an alert names this account and key; differs: no alert does, or there is no such "
+            "alert; unchecked: no alert does so far, and one could not be read."
         ),
     ]
     at: Time
@@ -198,10 +199,22 @@ class Execution(Struct, frozen=True):
     old_sha256: Annotated[str | None, Meta(description="SHA-256 of the former key or policy.")]
     new_sha256: Annotated[str | None, Meta(description="SHA-256 of the key or policy that replaced it.")]
     confirmed_by: Annotated[
-        Literal["answer", "listing"], Meta(description="Azure's answer; or a listing where the answer was lost.")
+        Literal["answer", "listing", "others"],
+        Meta(
+            description="Azure's answer; a listing where the answer was lost; or `others`: somebody else did it, and "
+            "the key or policy is not what it was when the leak was verified."
+        ),
     ]
     correlation_id: Annotated[str | None, Meta(description="The correlation id of Azure Resource Manager.")]
     notes: tuple[str, ...]
+
+
+class Refusal(Struct, frozen=True):
+    """Why Azure refused the action, and when it is tried again."""
+
+    cause: Annotated[str, Meta(description="Stays the same from one attempt to the next.")]
+    since: Annotated[Time, Meta(description="The first refusal for this cause.")]
+    next_at: Annotated[Time | None, Meta(description="The next attempt; null for none.")]
 
 
 class Verification(Struct, frozen=True):
@@ -388,14 +401,28 @@ class Revocation(Summary, frozen=True, kw_only=True):
         ),
     ]
     closed_alerts: tuple[ClosedAlert, ...]
-    more_alerts: Annotated[bool, Meta(description="Whether more alerts were named than 20, which are left open.")]
+    alerts_left_out: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description=(
+                f"How many more alerts reports named than there were places for; at {MOST_LEFT_OUT}, perhaps more. "
+                "They are left open, unless a later report names them when a place is free."
+            ),
+        ),
+    ]
     verdict: Verdict
     liveness: Liveness | None
     decided_by: Annotated[str, Meta(description="The mode or rule that decided.")]
     plan: Plan | None
     at_deadline: Annotated[
         AtDeadline | None,
-        Meta(description="What happens to the plan if it is not decided on by the deadline; else null."),
+        Meta(
+            description=(
+                "What happens to the plan if it is not decided on by the deadline, by the stricter of the settings "
+                "at its request and now; else null."
+            )
+        ),
     ]
     approvers_required: Annotated[
         int | None,
@@ -417,6 +444,7 @@ class Revocation(Summary, frozen=True, kw_only=True):
     reported_again_at: Annotated[
         Time | None, Meta(description="When people were last to be notified that a rejected leak was reported again.")
     ]
+    refusal: Annotated[Refusal | None, Meta(description="Where the state is failed (blocked); else null.")]
     execution: Execution | None
     verification: Verification | None
     key_distribution: KeyDistribution | None

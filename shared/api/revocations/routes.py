@@ -16,9 +16,11 @@ from shared.api.revocations import rendering, requests
 from shared.api.revocations.requests import OrderRequest
 from shared.api.revocations.responses import Page, Revocations
 from shared.api.revocations.service import RevocationService
+from shared.domain.approval import AtDeadline
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
+from shared.domain.transitions import held_to
 from shared.operations.history_check import HistoryChecks
 from shared.sources import json_body
 
@@ -37,12 +39,16 @@ class _Decide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """Answers the requests of responders and their programs."""
+    """Answers the requests of responders and their programs.
+
+    `at_deadline` is `SASQUASH_AT_DEADLINE`, which counts where it is stricter than a record.
+    """
 
     revocations: RevocationService
     tokens: AccessTokens
     checks: HistoryChecks
     clock: Callable[[], datetime]
+    at_deadline: AtDeadline
 
     @requires(_RESPONDERS)
     async def submit(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
@@ -76,7 +82,8 @@ class Responder:
         fingerprint, asked = _id(request), requests.read_read_query(request.url)
         record, history = await self.revocations.read(fingerprint)
         checked = await (self.checks.of(fingerprint) if asked.verify else self.checks.latest(fingerprint))
-        return as_json(rendering.whole(record, now=self.clock(), history=history, check=checked))
+        shown = held_to(record, self.at_deadline)
+        return as_json(rendering.whole(shown, now=self.clock(), history=history, check=checked))
 
     @requires(_APPROVERS)
     async def approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
@@ -113,7 +120,7 @@ class Responder:
         return self._one(await decide(fingerprint, reason=reason, caller=who.caller))
 
     def _one(self, record: Revocation) -> func.HttpResponse:
-        return as_json(rendering.whole(record, now=self.clock()))
+        return as_json(rendering.whole(held_to(record, self.at_deadline), now=self.clock()))
 
     def _several(self, records: Sequence[Revocation], *, status: int) -> func.HttpResponse:
         if not records:
@@ -122,7 +129,8 @@ class Responder:
                 "connection string or file."
             )
         now = self.clock()
-        body = Revocations(revocations=tuple(rendering.whole(record, now=now) for record in records))
+        shown = (held_to(record, self.at_deadline) for record in records)
+        body = Revocations(revocations=tuple(rendering.whole(record, now=now) for record in shown))
         is_new = status == 202 and len(records) == 1
         headers = {"Location": f"/api/revocations/{records[0].fingerprint}"} if is_new else {}
         return as_json(body, status=status, headers=headers)

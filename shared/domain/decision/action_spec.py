@@ -65,6 +65,8 @@ class ActionSpec(ABC):
     state_texts: ClassVar[StateTexts] = MappingProxyType({})
     impact_texts: ClassVar[tuple[str, ...]] = ()
     done_text: ClassVar[str] = ""
+    found_text: ClassVar[str] = ""
+    """What somebody else did to the same effect."""
     used_text: ClassVar[str] = "{target}"
     recovery_texts: ClassVar[tuple[str, ...]] = ()
     still_accepted_text: ClassVar[Line] = ""
@@ -101,6 +103,13 @@ class ActionSpec(ABC):
     def done(self, target: str, account: str) -> str:
         """Return what an execution did to the account of this name, as one sentence."""
         return self._filled(self.done_text, target, account)
+
+    def happened(self, execution: Execution, account: str) -> str:
+        """Return what an execution did to the account of this name, and who did it if it was not Sasquash."""
+        if execution.is_ours:
+            return self.done(execution.target, account)
+        text = self._filled(self.found_text, execution.target, account)
+        return f"{text[0].upper()}{text[1:]}"
 
     def used(self, target: str) -> str:
         """Return what affected consumers used, to complete "Anything else that used …"."""

@@ -56,7 +56,7 @@ def decide(
     limit = _limit(plan, executions, policy, now)
     if limit is not None:
         return _ask_person(f"{limit} {in_mode}")
-    if approvals:  # by the deadline
+    if approvals and policy.at_deadline is AtDeadline.REVOKE:  # by the deadline, and the setting still allows that
         return Decision(RuleOutcome.ACT, f"approved by {approvals[-1].who}")
     if mode is Mode.APPROVE:
         return Decision(RuleOutcome.ASK, f"the mode is approve ({from_where}): every plan requires approval")

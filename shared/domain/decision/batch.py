@@ -18,8 +18,9 @@ from shared.domain.execution import Execution, Plan
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Revocation
-from shared.domain.states import OF_THE_PATH, Reason, State
+from shared.domain.states import OF_THE_PATH, State
 from shared.domain.target import ActionKind
+from shared.errors import Blocked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Decider:
         return evaluate(
             finding,
             snapshot,
-            known=Known(own.approvals, own.liveness) if is_own else Known(),
+            known=Known(own.approvals, own.liveness, own.signer) if is_own else Known(),
             retired=self.retired,
             policy=self.policy,
             now=now,
@@ -130,7 +131,7 @@ class Batch:
         )
 
     def refused(self, action: PlannedAction) -> tuple["Batch", tuple[Evaluation, ...]]:
-        """Return what is left where Azure refused `action` for good, and the leaks that asked for it."""
+        """Return what is left where Azure refused `action`, and the leaks that asked for it."""
         asking = tuple(leak for leak in self.leaks if leak.acts and outcomes.same_target(leak.plan, action.plan))
         return replace(self.without(asking), last=action.plan), asking
 
@@ -143,11 +144,13 @@ class Batch:
             return None
         if leak.verdict.reason in OF_THE_PATH and not record.weighed(leak.finding):
             return None
+        if leak.found is not None:
+            return self.contained(leak, record, leak.found, now=now)
         known = outcomes.with_verdict(record, leak, self.snapshot)
         return outcomes.decided(known, leak, executed=self.regenerated, policy=self.decider.policy, now=now)
 
     def contained(self, leak: Evaluation, record: Revocation, execution: Execution, *, now: datetime) -> Revocation:
-        """Return the record of the leak that an action was run for."""
+        """Return the record of the leak that an action was run for, by us or by somebody else."""
         known = outcomes.with_verdict(record, leak, self.snapshot)
         return outcomes.of_execution(
             known, execution, self.snapshot.account, actions=self.decider.policy.actions, now=now
@@ -160,9 +163,9 @@ class Batch:
             known, execution, self.snapshot.account, actions=self.decider.policy.actions, now=now
         )
 
-    def blocked(self, leak: Evaluation, record: Revocation, why: str, *, now: datetime) -> Revocation:
-        """Return the record of a leak whose action Azure refused for good."""
-        return outcomes.with_verdict(record, leak, self.snapshot).end(Reason.BLOCKED, now=now, detail=why)
+    def blocked(self, leak: Evaluation, record: Revocation, why: Blocked, *, now: datetime) -> Revocation:
+        """Return the record of a leak whose action Azure refused: it is tried again later."""
+        return outcomes.with_verdict(record, leak, self.snapshot).blocked(why, now=now)
 
 
 def _regenerates(plan: Plan | None) -> bool:

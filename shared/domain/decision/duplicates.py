@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.domain.alert import AlertReference
 from shared.domain.finding import Finding
-from shared.domain.revocation import MOST_ALERTS, Revocation, Sighting
+from shared.domain.revocation import Revocation, Sighting
 from shared.domain.states import REOPENED_BY_A_NEW_REPORT, Reason, State
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
@@ -24,9 +25,11 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
     if noted.finding.evidence != current.finding.evidence and current.reason is Reason.COVERED:
         return reopened(noted, now=now, detail="Seen in use later than first reported: it is evaluated again.")
     if len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding)) and ended_unverified(current):
-        return reopened(noted, now=now, detail="Reported again with another path: it is evaluated again.")
+        again = resumed if current.reason is Reason.BLOCKED else reopened
+        return again(noted, now=now, detail="Reported again with another path: it is evaluated again.")
     if _reopens(current, now=now):
-        return reopened(noted, now=now, detail="Reported again: it is evaluated again.")
+        again = resumed if current.reason is Reason.BLOCKED else reopened
+        return again(noted, now=now, detail="Reported again: it is evaluated again.")
     noted = _heard(noted, now=now, pause=_HEARD_AGAIN if noted is not current else _HEARD_AGAIN_ALIKE)
     return noted if noted is not current else None
 
@@ -44,12 +47,17 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
         return current
     sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at, finding.alert))
     length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
-    noted = replace(current, sightings=sightings)
-    fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
-    if fits and len(noted.alerts) <= MOST_ALERTS:
-        return noted
-    is_new = len(noted.alerts) > len(current.alerts)
-    return replace(current, more_alerts=True) if is_new and not current.more_alerts else current
+    if len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS:
+        return replace(current, sightings=sightings)
+    return _with_alert(current, finding.alert)
+
+
+def _with_alert(current: Revocation, alert: AlertReference | None) -> Revocation:
+    """Return the record with the alert of a report that it has no place to show, so that it is checked, too."""
+    if alert is None or alert in current.alerts or current.has_settled(alert):
+        return current
+    named = current.named_alerts.with_alert(alert)
+    return replace(current, named_alerts=named) if named != current.named_alerts else current
 
 
 def _with_evidence(current: Revocation, finding: Finding) -> Revocation:
@@ -94,14 +102,35 @@ def _may_reopen(current: Revocation) -> bool:
     return ended and may_live
 
 
-def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
+def due_again(current: Revocation, *, now: datetime) -> Revocation | None:
+    """Return a record whose action was refused, to be tried again; None before that is due."""
+    refusal, due = current.refusal, current.next_attempt
+    if refusal is None or due is None or now < due:
+        return None
+    return resumed(current, now=now, detail=f"Tried again. Before: {refusal.cause}")
+
+
+def resumed(current: Revocation, *, now: datetime, detail: str) -> Revocation:
+    """Return a record whose action was refused, to be evaluated again as it stands.
+
+    Its approval holds as long as the plan does, or anyone who reports the leak could undo it.
+    """
+    return replace(current.reach(State.RECEIVED, now=now, detail=detail), account_lookups=0, waits_for_arm=False)
+
+
+def revived(current: Revocation, *, now: datetime, detail: str) -> Revocation:
+    """Return the record of a leak that is valid again, to be decided on as if it were new: all of it is news."""
+    return reopened(current, now=now, detail=detail, reason=Reason.REVIVED)
+
+
+def reopened(current: Revocation, *, now: datetime, detail: str, reason: Reason | None = None) -> Revocation:
     """Return the record as if it had just been reported; its notifications and its incident stay known.
 
     An approval was of the previous evaluation. The first of two is kept: containment drops it where the plan has
-    changed. That Azure accepted a token once stays known; anything less may be
-    asked again. The account's settings before its lockdown stay until that is undone: they are the only way back.
+    changed. Which key signed it stays known, and that Azure accepted its token once; anything less may be asked
+    again. The account's settings before its lockdown stay until that is undone: they are the only way back.
     """
-    anew = current.reach(State.RECEIVED, now=now, detail=detail)
+    anew = current.reach(State.RECEIVED, now=now, detail=detail, reason=reason)
     undone = current.lockdown is None or current.lockdown.undone_at is not None
     return replace(
         anew,
@@ -126,4 +155,5 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
         owners_rejected=(),
         account_lookups=0,
         waits_for_arm=False,
+        refusal=None,
     )

@@ -6,17 +6,20 @@ Pure. `planner` makes the plan, `approval_policy` says who decides on it.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.domain.account import PolicyReading
 from shared.domain.approval import Approval
 from shared.domain.decision.approval_policy import Decision, decide
 from shared.domain.decision.attribution import Verdict, attribute_any, expired, named_policy
 from shared.domain.decision.people import quorum
 from shared.domain.decision.planner import Proposals
 from shared.domain.decision.policy import DecisionPolicy
+from shared.domain.decision.revoked_elsewhere import by_key, by_policy
 from shared.domain.decision.rules import RuleOutcome
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.execution import Liveness, Plan
+from shared.domain.execution import Execution, Liveness, Plan
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
+from shared.domain.signer import Signer
 from shared.domain.states import Reason
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.sas import Credential, Kind
@@ -30,6 +33,7 @@ class Known:
 
     approvals: tuple[Approval, ...] = ()
     liveness: Liveness | None = None
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,15 @@ class Evaluation:
 
     Its credential is the reading that a key signed; where none is, the one that its report gives.
     A verdict with a reason ends the finding; the plan that may come with it is the tombstone for a policy that is
-    gone. With neither plan nor reason it is undecided: its stored access policy was not read.
+    gone. With `found`, somebody else has revoked it. With none of them it is undecided: its stored access policy was
+    not read.
     """
 
     finding: Finding
     verdict: Verdict
     plan: Plan | None = None
     decision: Decision | None = None
+    found: Execution | None = None
 
     @property
     def acts(self) -> bool:
@@ -73,6 +79,10 @@ def policy_of(finding: Finding, snapshot: Snapshot) -> PolicyTarget | None:
     return named_policy(signed) if verdict.key_name is not None else None
 
 
+def _reading(finding: Finding, snapshot: Snapshot) -> PolicyReading | None:
+    return snapshot.policies.get(str(policy_of(finding, snapshot)))
+
+
 def evaluate(
     finding: Finding,
     snapshot: Snapshot,
@@ -94,7 +104,13 @@ def evaluate(
     elif finding.credential is not None:
         signed, verdict = _verdict(finding, finding.credential, snapshot, retired, now)
         finding = finding.read_as(signed)
+        verdict, found = by_key(known.signer, verdict, snapshot)
+        if found is not None:
+            return Evaluation(finding, verdict, found=found)
         proposal = proposals.of_leak(signed, verdict, known.liveness)
+        found = by_policy(known.signer, proposal.verdict, _reading(finding, snapshot), snapshot)
+        if found is not None:
+            return Evaluation(finding, replace(verdict, action=None), found=found)
     else:
         raise ValueError("an unreadable report never waits for an account")
     if proposal.plan is None:
@@ -124,7 +140,7 @@ def _verdict(
     if verdict.reason is None:
         return signed, verdict
     covered = _by_retired_key(finding, snapshot.account.name, retired)
-    return covered or (credential, _with_hint(verdict, snapshot))
+    return covered or (credential, _with_hint(verdict, snapshot, reported_at=finding.detected_at))
 
 
 def _attribute(finding: Finding, snapshot: Snapshot) -> tuple[Credential, Verdict]:
@@ -144,12 +160,17 @@ def _by_retired_key(finding: Finding, account: str, retired: RetiredKeys) -> tup
     return None
 
 
-def _with_hint(verdict: Verdict, snapshot: Snapshot) -> Verdict:
-    """Return the verdict; one of "no key matches" names the rotation of ours that may be the reason."""
-    last = snapshot.last(ActionKind.ACCOUNT_KEY)
-    if verdict.reason is not Reason.NO_KEY_MATCHES or last is None or snapshot.at - last.at >= _RECENT:
+def _with_hint(verdict: Verdict, snapshot: Snapshot, *, reported_at: datetime) -> Verdict:
+    """Return the verdict; one of "no key matches" names the rotation that may be the reason."""
+    if verdict.reason is not Reason.NO_KEY_MATCHES:
         return verdict
-    hint = (
-        f"Sasquash itself regenerated {last.target} at {last.at:%H:%M:%S} UTC: the previous key may have signed it."
-    )
-    return replace(verdict, detail=f"{verdict.detail} {hint}")
+    last = snapshot.last(ActionKind.ACCOUNT_KEY)
+    if last is not None and snapshot.at - last.at < _RECENT:
+        when = f"Sasquash itself regenerated {last.target} at {last.at:%H:%M:%S} UTC"
+        return replace(verdict, detail=f"{verdict.detail} {when}: the previous key may have signed it.")
+    for name, key in sorted(snapshot.keys.items()):
+        if key.created is not None and key.created > reported_at:
+            when = f"{name} was regenerated at {key.created:%Y-%m-%d %H:%M} UTC, after the leak was found"
+            hint = f"{when}: if the previous key had signed it, it is revoked."
+            return replace(verdict, detail=f"{verdict.detail} {hint}")
+    return verdict

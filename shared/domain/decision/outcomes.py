@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.account import AccountFacts
+from shared.domain.account import AccountFacts, PolicyReading, PolicyState
 from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.decision.approval_policy import Decision, at_deadline
 from shared.domain.decision.evaluation import Evaluation, policy_of
@@ -12,24 +12,41 @@ from shared.domain.decision.rules import RuleOutcome
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.execution import Execution, Plan
 from shared.domain.revocation import Revocation
+from shared.domain.signer import Signer
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
+from shared.errors import Blocked
 
+_MAY_BE_REVOKED = (Reason.NO_KEY_MATCHES, Reason.POLICY_GONE, Reason.POLICY_EXPIRED)
 _SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"
 
 
 def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Revocation:
     """Return the record with the result of its evaluation, and with the path that verified."""
+    policy = snapshot.policies.get(str(policy_of(one.finding, snapshot)))
     return replace(
         _with_path(record, one),
         account=snapshot.account,
-        policy=snapshot.policies.get(str(policy_of(one.finding, snapshot))),
+        policy=policy,
+        signer=_signer(record.signer, one, policy, at=snapshot.at),
         attributed_at=snapshot.at if one.verdict.key_name is not None else None,
         key_name=one.verdict.key_name,
         key_sha256=one.verdict.key_sha256,
         plan=one.plan,
         decided_by=one.decision.why if one.decision is not None else "",
     )
+
+
+def _signer(before: Signer | None, one: Evaluation, policy: PolicyReading | None, *, at: datetime) -> Signer | None:
+    """Return which key is known to have signed the leak. A policy that was in force once stays known."""
+    name, sha256 = one.verdict.key_name, one.verdict.key_sha256
+    if one.found is not None or name is None or sha256 is None:
+        return before
+    if policy is not None and policy.state is PolicyState.LIVE:
+        return Signer(name, sha256, at, str(policy.target), policy.version)
+    if before is not None and before.key_sha256 == sha256:
+        return before
+    return Signer(name, sha256, at)
 
 
 def _with_path(record: Revocation, one: Evaluation) -> Revocation:
@@ -48,6 +65,8 @@ def decided(
 
     `executed` is the plan that was executed meanwhile for another leak of the account.
     """
+    if one.verdict.reason is Reason.BLOCKED:
+        return record.blocked(Blocked(one.verdict.detail), now=now)
     if one.verdict.reason is not None:
         if executed is not None and one.verdict.reason is Reason.POLICY_GONE and one.acts:
             return None  # its tombstone needs a batch of its own
@@ -82,8 +101,8 @@ def decided(
 def of_execution(
     record: Revocation, execution: Execution, account: AccountFacts, *, actions: ActionSpecs, now: datetime
 ) -> Revocation:
-    """Return the record whose plan was executed."""
-    done = actions[execution.action].done(execution.target, account.name)
+    """Return the record whose plan was executed, or whose leak somebody else has revoked. It is verified next."""
+    done = actions[execution.action].happened(execution, account.name)
     lost = "Azure's answer was lost; reading the account back shows that it happened."
     settled = (lost,) if execution.confirmed_by == "listing" else ()
     detail = " ".join((done, *settled, *execution.notes))
@@ -109,5 +128,8 @@ def same_target(one: Plan | None, other: Plan) -> bool:
 
 
 def has_its_own_turn(one: Evaluation, record: Revocation) -> bool:
-    """Whether a batch of its own knows more about the leak: an approval, or Azure's answer to the leaked token."""
-    return bool(record.approvals) or one.verdict.action is ActionKind.DELEGATION_KEY
+    """Whether a batch of its own knows more about the leak: an approval, Azure's answer to the leaked token, or
+    which key signed it before.
+    """
+    was_verified = record.signer is not None and one.verdict.reason in _MAY_BE_REVOKED
+    return bool(record.approvals) or one.verdict.action is ActionKind.DELEGATION_KEY or was_verified

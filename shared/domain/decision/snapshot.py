@@ -29,7 +29,11 @@ class Snapshot:
     at: datetime
     policies: Mapping[str, PolicyReading] = field(default_factory=dict)
 
-    def last(self, action: ActionKind) -> PastExecution | None:
-        """Return the latest execution of `action`, None if there is none."""
-        matching = (execution for execution in self.executions if execution.action is action)
+    def last(self, action: ActionKind, *, target: str | None = None) -> PastExecution | None:
+        """Return the latest execution of `action`, on `target` if one is given; None if there is none."""
+        matching = (
+            execution
+            for execution in self.executions
+            if execution.action is action and target in (None, execution.target)
+        )
         return max(matching, key=lambda execution: execution.at, default=None)

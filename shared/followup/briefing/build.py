@@ -8,8 +8,9 @@ from shared.domain.decision.effective_permissions import of_record
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters
 from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.finding import Finding
+from shared.domain.named_alerts import MOST_LEFT_OUT
 from shared.domain.pending_steps import open_alerts
-from shared.domain.revocation import MOST_ALERTS, Revocation
+from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from shared.domain.text import Code, Foreign, Line, RichText, defang
@@ -37,6 +38,7 @@ _VERIFICATION = {
 }
 
 
+_MOST_LISTED = 20  # alerts
 _AT_DEADLINE = {
     AtDeadline.ESCALATE: "the plan is escalated and nothing is revoked.",
     AtDeadline.REVOKE: "it is revoked without approval.",
@@ -144,10 +146,10 @@ def _done(revocation: Revocation) -> str:
     seen = "Confirmed by reading the current state: Azure's response was lost, or no change was needed."
     return " ".join(
         (
-            f"{spec.done(execution.target, name).removesuffix('.')}{how}{spec.untouched}.",
+            f"{spec.happened(execution, name).removesuffix('.')}{how}{spec.untouched if execution.is_ours else ''}.",
             *((seen,) if execution.confirmed_by == "listing" else ()),
             *execution.notes,
-            *_decision(revocation),
+            *(_decision(revocation) if execution.is_ours else ()),
             *_key_distribution(revocation),
         )
     )
@@ -203,10 +205,13 @@ def _open_points(revocation: Revocation) -> list[Line]:
         points.append("Check from a network with access to the account that such a token is rejected.")
     points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
-    points.extend(f"Alert not closed yet: {alert}." for alert in waiting)
+    points.extend(f"Alert not closed yet: {alert}." for alert in waiting[:_MOST_LISTED])
+    if len(waiting) > _MOST_LISTED:
+        points.append(f"{len(waiting) - _MOST_LISTED} more alerts are not closed yet.")
     points.extend(settled.said for settled in revocation.closed_alerts if not settled.closed)
-    if revocation.more_alerts:
-        points.append(f"Reports named more than {MOST_ALERTS} alerts. The others were left open.")
+    if left_out := len(revocation.named_alerts.left_out):
+        number = f"{'At least ' if left_out == MOST_LEFT_OUT else ''}{left_out}"
+        points.append(f"{number} more alerts were reported than Sasquash checks at a time. They were left open.")
     points.extend(
         f"Also reported by {Foreign(sighting.source)}{f', at {defang(sighting.url)}' if sighting.url else ''}."
         for sighting in revocation.sightings
@@ -239,9 +244,23 @@ def _next_steps(revocation: Revocation, *, now: datetime) -> list[Line]:
             return ["Revoke it manually, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
         case State.FAILED, Reason.STILL_ALIVE if spec is not None and execution is not None:
             return [spec.if_still_accepted(revocation, execution)]
+        case State.FAILED, Reason.BLOCKED:
+            return [revocation.detail, *_next_attempt(revocation)]
         case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
+
+
+def _next_attempt(revocation: Revocation) -> list[Line]:
+    """Return when an action that was refused is tried again, and how to try it at once."""
+    due, retry = revocation.next_attempt, Code(f"POST /api/revocations/{revocation.fingerprint}/retry")
+    if due is None:
+        return [RichText.of("Sasquash does not try again by itself. Once the cause is removed: ", retry, ".")]
+    when = f"Sasquash tries again at {due:%Y-%m-%d %H:%M} UTC, and daily later. To try at once: "
+    return [
+        RichText.of(when, retry, "."),
+        "If you revoke it by hand, leave the record open: Sasquash verifies that and closes it.",
+    ]
 
 
 def _at_its_place(finding: Finding) -> tuple[str, ...]:
@@ -308,7 +327,7 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
         entries.append(TimelineEntry(revocation.reported_again_at, "reported again"))
     if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
-        done = ACTION_SPECS[revocation.execution.action].done(revocation.execution.target, name)
+        done = ACTION_SPECS[revocation.execution.action].happened(revocation.execution, name)
         entries.append(TimelineEntry(revocation.execution.at, done.removesuffix(".")))
     entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
     if revocation.key_distribution is not None and revocation.key_distribution.outcome is KeyDistributionOutcome.DONE:

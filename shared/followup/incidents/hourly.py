@@ -10,7 +10,7 @@ import hashlib
 import logging
 from bisect import insort
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.revocation import Revocation
@@ -64,6 +64,29 @@ class HourlyIncidents:
         filed = revocation.filed
         if filed is not None and filed.shared:
             await self.groups.leave(filed.item_id, revocation.fingerprint)
+
+    async def forget(self, group: str, gone: Collection[str]) -> None:
+        """Remove findings whose records are gone from a group. Its incident is not written for that.
+
+        Raises SasquashError. Nothing is removed while another instance writes the incident, nor a finding whose row
+        can't be read.
+        """
+        held = await self.groups.begin_writing(group)
+        if held is None:
+            return
+        everything, rest, read = _Shown(), _Shown(), list[str]()
+        try:
+            async for member in self.groups.members(group):
+                everything.add(member)
+                if member.line.fingerprint in gone:
+                    read.append(member.line.fingerprint)
+                else:
+                    rest.add(member)
+            if held.shown == everything.value:
+                held = replace(held, shown=rest.value)
+        finally:
+            await self.groups.end_writing(held)
+        await self.groups.remove(group, read)
 
     async def update(self) -> None:
         """Bring every incident up to date. One that fails stops no other, and is tried again the next time.
@@ -155,19 +178,39 @@ class _Members:
     shown: str
 
 
+class _Shown:
+    """What an incident shows of its findings, as a hash that is built while they are read."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._is_open = False
+        self._digest = hashlib.sha256(b"[")
+
+    def add(self, member: Member) -> None:
+        """Take in the next finding, by fingerprint."""
+        self._digest.update(f"{', ' if self.total else ''}{member.line!r}".encode(errors="surrogatepass"))
+        self.total += 1
+        self._is_open = self._is_open or member.is_open
+
+    @property
+    def value(self) -> str:
+        if not self._is_open:
+            return f"{_NONE_OPEN}: {self.total}"
+        digest = self._digest.copy()
+        digest.update(b"]")
+        return digest.hexdigest()
+
+
 async def _gathered(members: AsyncIterator[Member]) -> _Members:
     """Count them as they are read, and keep the worst that are open."""
-    first, total, places = None, 0, Counter[str]()
+    first, shown, places = None, _Shown(), Counter[str]()
     worst: list[SummaryLine] = []
-    digest = hashlib.sha256(b"[")
     async for member in members:
         line = member.line
-        digest.update(f"{', ' if total else ''}{line!r}".encode(errors="surrogatepass"))
-        first, total = first or line, total + 1
+        shown.add(member)
+        first = first or line
         if member.is_open:
             places[where(line)] += 1
             insort(worst, line, key=lambda one: one.rank)
             del worst[SHOWN:]
-    digest.update(b"]")
-    shown = digest.hexdigest() if places else f"{_NONE_OPEN}: {total}"
-    return _Members(first=first, total=total, worst=worst, places=places, shown=shown)
+    return _Members(first=first, total=shown.total, worst=worst, places=places, shown=shown.value)

@@ -2,17 +2,17 @@
 
 A public container can be read without a SAS by anyone who knows the leaked URL, and an attacker may have opened more.
 All but the path and the policies is read from ARM.
-REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage); Activity Logs - List
-(Microsoft.Insights).
+REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage).
 """
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from shared.cloud.activity_log import KEPT, ActivityEvent, ActivityLog
 from shared.cloud.arm import ArmReader
 from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
@@ -25,9 +25,7 @@ from shared.followup.investigation.other_policies import OtherPolicies
 from shared.sas import Service
 
 _STORAGE = "api-version=2025-01-01"
-_ACTIVITY = "api-version=2015-04-01"
 _CONTAINER = re.compile(r"[a-z0-9$](?:-?[a-z0-9]){2,62}")
-_KEPT = timedelta(days=89)  # the activity log has ninety days
 _EARLIER = timedelta(days=1)  # a leak is found after it happened
 _NAMED = 5
 # Operations that open an account, or its data, to more people; ours among them is known by its caller.
@@ -42,6 +40,7 @@ class ResidualExposure:
     """Checks an account after its leak was revoked."""
 
     arm: ArmReader
+    activity: ActivityLog
     other_policies: OtherPolicies
     new_transport: Callable[[], Transport]
     _: KW_ONLY
@@ -105,26 +104,15 @@ class ResidualExposure:
 
     async def _opened(self, revocation: Revocation, account: AccountFacts) -> tuple[RichText, ...]:
         """Return who changed the account or its containers since shortly before the leak was found."""
-        since = max(revocation.finding.detected_at - _EARLIER, self.clock() - _KEPT).astimezone(UTC)
-        where = f"eventTimestamp ge '{since:%Y-%m-%dT%H:%M:%SZ}' and resourceUri eq '{account.id}'"
-        path = (
-            f"/subscriptions/{account.subscription}/providers/Microsoft.Insights/eventtypes/management/values"
-            f"?{_ACTIVITY}&$filter={where}"
-        )
-        changes: list[str] = []
-        async for row in self.arm.rows(
-            account.subscription, path, doing=f"Reading the activity log of {account.name}"
-        ):
-            operation = str((row.get("operationName") or {}).get("value") or "")
-            done = str((row.get("status") or {}).get("value") or "") == "Succeeded"
-            if done and _OPENS.fullmatch(operation):
-                caller = Foreign(str(row.get("caller") or "an unknown caller"), limit=100)
-                changes.append(f"{operation.removeprefix('Microsoft.Storage/')} by {caller} at {_when(row)}")
+        since = max(revocation.finding.detected_at - _EARLIER, self.clock() - KEPT)
+        log = await self.activity.of(account, account.id, since=since)
+        changes = [_change(each) for each in log.events if each.succeeded and _OPENS.fullmatch(each.operation)]
+        unread = () if log.complete else (RichText.of(_MORE_EVENTS),)
         if not changes:
-            return ()
+            return unread
         more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
         listed = "; ".join(changes[:_NAMED])
-        return (RichText.of(f"Changes to the account since the leak: {listed}{more}. Check each one."),)
+        return (RichText.of(f"Changes to the account since the leak: {listed}{more}. Check each one."), *unread)
 
 
 _WEBSITE = (
@@ -135,6 +123,7 @@ _CORS = (
     "CORS of the blob service allows every website, so any website can read public data through its visitors' "
     "browsers."
 )
+_MORE_EVENTS = "Not checked: all changes to the account. Its activity log has more events than are read."
 _MAY = {"Container": "list and read it", "Blob": "read each blob whose name is known"}
 
 
@@ -166,8 +155,7 @@ def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> RichText
     return RichText.of("Overwritten or deleted data can be restored: ", *listed, ".")
 
 
-def _when(row: Mapping[str, Any]) -> str:
-    try:
-        return utc(datetime.fromisoformat(str(row.get("eventTimestamp"))))
-    except ValueError:
-        return "an unknown time"
+def _change(event: ActivityEvent) -> str:
+    when = utc(event.at) if event.at is not None else "an unknown time"
+    caller = Foreign(event.caller or "an unknown caller", limit=100)
+    return f"{event.operation.removeprefix('Microsoft.Storage/')} by {caller} at {when}"

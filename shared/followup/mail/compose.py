@@ -13,7 +13,18 @@ from shared.domain.message import Message
 from shared.domain.text import clean, defang, utc
 from shared.followup.briefing.headlines import Headline, command, headline, title, why
 from shared.followup.briefing.model import Briefing
-from shared.followup.mail.html import BREAK, FONT, bullets, command_block, facts, page, paragraph, section
+from shared.followup.mail.html import (
+    BREAK,
+    FONT,
+    bullets,
+    command_block,
+    facts,
+    link,
+    page,
+    paragraph,
+    record_url,
+    section,
+)
 
 _LONGEST_SUBJECT = 200
 
@@ -178,12 +189,12 @@ def _banner(briefing: Briefing, words: Headline) -> str:
 
 
 def _console_link(briefing: Briefing, console: str | None) -> str:
-    """Return the link to the console, if it is configured. The address is shown, so that it can be checked."""
+    """Return the link to the console, if it is configured."""
     if console is None:
         return ""
-    url = f"{console}#/record/{briefing.fingerprint}"
+    url = record_url(console, briefing.fingerprint)
     style = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:12px 20px 0 20px;word-break:break-all"
-    return f'<tr><td style="{style}">Open in the console: <a href="{escape(url)}">{escape(url)}</a></td></tr>\n'
+    return f'<tr><td style="{style}">Open in the console: {link(url)}</td></tr>\n'
 
 
 def _footer(briefing: Briefing) -> str:

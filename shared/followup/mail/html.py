@@ -52,6 +52,27 @@ def bullets(items: Sequence[Line], *, tag: str = "ul") -> str:
     return f'<{tag} style="margin:0 0 6px 0;padding:0 0 0 20px">\n{lines}</{tag}>\n'
 
 
+def linked_bullets(items: Sequence[tuple[str, str | None]], *, more: int) -> str:
+    """Return a list of texts, each with its link if it has one, and how many `more` there are."""
+    lines = "".join(
+        f'<li style="{CELL}">{escape(clean(text))}{f"<br>{chr(10)}{link(url)}" if url else ""}</li>\n'
+        for text, url in items
+    )
+    if more:
+        lines += f'<li style="{CELL}">and {more} more</li>\n'
+    return f'<ul style="margin:0 0 6px 0;padding:0 0 0 20px">\n{lines}</ul>\n'
+
+
+def link(url: str) -> str:
+    """Return a link to the console. The address is shown, so that it can be checked."""
+    return f'<a href="{escape(url)}" style="word-break:break-all">{escape(url)}</a>'
+
+
+def record_url(console: str, fingerprint: str) -> str:
+    """Return the address of a record in the console, whose URL is in the settings."""
+    return f"{console}#/record/{fingerprint}"
+
+
 def _line(line: Line) -> str:
     """Return the HTML of a line: its code in boxes, and everything else as text."""
     if isinstance(line, str):

@@ -53,7 +53,8 @@ def compose_summary(tally: Tally, *, security_mailbox: str, worst: Sequence[Brie
 
 
 def _findings(tally: Tally) -> str:
-    return f"{tally.total} unconfirmed finding{'' if tally.total == 1 else 's'}"
+    more_than = "more than " if tally.is_cut else ""
+    return f"{more_than}{tally.total} unconfirmed finding{'' if tally.total == 1 else 's'}"
 
 
 def _headline(tally: Tally) -> str:
@@ -78,7 +79,8 @@ def _group(lines: Sequence[SummaryLine], count: int) -> str:
 def _banner(tally: Tally) -> str:
     style = f"{FONT};color:#ffffff;padding:16px 20px"
     heading = "font-size:18px;line-height:26px;font-weight:600;margin:6px 0 0 0"
-    lead = f"{_findings(tally)}. No owner was notified."
+    rest = " The next mail is about the rest." if tally.is_cut else ""
+    lead = f"{_findings(tally).capitalize()}. No owner was notified.{rest}"
     return f'<tr><td bgcolor="#8a5a00" style="{style}">\n<h1 style="{heading}">{escape(lead)}</h1>\n</td></tr>\n'
 
 

@@ -13,10 +13,14 @@ ORDER = (State.FAILED, State.AWAITING_APPROVAL, State.UNRESOLVED)
 
 
 class Tally:
-    """How many lines of each kind, state, and account there are, and the worst `SHOWN` of them."""
+    """How many lines of each kind, state, and account there are, and the worst `SHOWN` of them.
+
+    `is_cut`: there are more than were counted, which the next mail is about.
+    """
 
     def __init__(self) -> None:
         self.total = 0
+        self.is_cut = False
         self.kinds: dict[str, SummaryLine] = {}  # the worst line of each
         self.states: Counter[State] = Counter()
         self.by_account: Counter[tuple[str, str]] = Counter()  # where, and why

@@ -23,8 +23,8 @@ from shared.persistence.queues import FINDINGS_QUEUE, POISON
 from shared.settings import declared
 from tests.support import samples
 from tests.support.bicep import ROOT, deliveries, functions, parameters, roles
+from tests.support.functions import HTTP, OTHERS
 from tests.support.samples import NOW
-from tests.unit.test_function_app import HTTP, OTHERS
 
 ASKED = {"AZURE_ENV_NAME", "AZURE_LOCATION", "SASQUASH_MODE", "SASQUASH_SECURITY_MAILBOX"}
 

@@ -14,8 +14,8 @@ from shared.followup.traces import Milestone
 from shared.operations import drill, history_check, history_copier, poison_messages, readiness
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT
+from tests.support.functions import OTHERS
 from tests.support.samples import NOW
-from tests.unit.test_function_app import OTHERS
 
 QUERIES = sorted(INFRA.rglob("*.kql"), key=lambda path: path.name)
 # Azure Monitor Logs reference, tables AppRequests, AppDependencies, AppTraces, AppExceptions: the columns in use.

@@ -4,6 +4,9 @@ import base64
 import hashlib
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -183,6 +186,96 @@ async def test_event_of_a_container_is_found_by_the_id_of_its_account() -> None:
 async def test_missing_event_of_a_container_is_refuted() -> None:
     with pytest.raises(ValueError, match="no event of a container"):
         await accounts.container_activity(Scripted(REFUSED), patience=0.01, pause=0)  # type: ignore[arg-type]
+
+
+ROTATED = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+class Rotated(Scripted):
+    """A place whose log has these events of a rotation, each with its request or without."""
+
+    def __init__(self, *, apart: float, **requests: str) -> None:
+        super().__init__(REFUSED)
+        self.rotation = [
+            {
+                "operationName": {"value": "MICROSOFT.STORAGE/STORAGEACCOUNTS/REGENERATEKEY/ACTION"},
+                "operationId": "o",
+                "status": {"value": status},
+                "eventTimestamp": (ROTATED + timedelta(seconds=apart)).isoformat(),
+                "properties": {"requestbody": body} if body else None,
+            }
+            for status, body in requests.items()
+        ]
+
+    @property
+    def arm(self) -> Any:
+        return SimpleNamespace(storage_accounts=self)
+
+    async def regenerate_key(self, group: str, name: str, parameters: object) -> None:
+        self.calls.append(f"{group}/{name}")
+
+    async def call(self, method: str, url: str, *, body: object = None) -> object:
+        return {"value": self.rotation, "properties": {"keyCreationTime": {"key1": ROTATED.isoformat()}}}
+
+
+async def test_rotation_whose_start_has_the_request_is_confirmed() -> None:
+    place = Rotated(apart=1, Started='{"keyName":"key1"}', Succeeded="")
+
+    observed = await accounts.rotation_activity(place)  # type: ignore[arg-type]
+
+    assert observed.startswith(
+        "Started have the request, 0:00:01 from the key's creation time; it was there after 0 s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (Rotated(apart=1, Started="", Succeeded=""), "no event of the operation has the request"),
+        (Rotated(apart=600, Started='{"keyName":"key1"}', Succeeded=""), "0:10:00 from the key's creation time"),
+        (Rotated(apart=1, Started='{"keyName":"key1"}'), "no success of a rotation"),
+    ],
+)
+async def test_rotation_that_could_not_be_identified_is_refuted(place: Rotated, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        await accounts.rotation_activity(place, patience=0.01, pause=0)  # type: ignore[arg-type]
+
+
+class Logged:
+    """A place with a workspace, whose first line has this hash."""
+
+    subscription, group, location = Scripted.subscription, "g", "westeurope"
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        self.asked: list[str] = []
+
+    async def account(self) -> TemporaryAccount:
+        return await Scripted().account()
+
+    async def set_policies(self, account: TemporaryAccount, policies: object) -> None:
+        self.asked.append(f"policies of {account.name}")
+
+    async def call(self, method: str, url: str, *, body: Any = None, scope: str = "") -> object:
+        if "query" in (body or {}):
+            columns = ("AuthenticationHash", "CallerIpAddress", "ClientRequestId")
+            row = [self.found, "203.0.113.7:5", "r"]
+            return {"tables": [{"columns": [{"name": name} for name in columns], "rows": [row]}]}
+        self.asked.append(str(body))
+        return {"id": "w", "properties": {"customerId": "c", "provisioningState": "Succeeded"}}
+
+
+async def test_write_of_policies_is_found_by_the_query_of_the_product() -> None:
+    place = Logged("key1(5E)")
+
+    assert await logs.policy_write(place) == "found, from 203.0.113.7:5, request r"  # type: ignore[arg-type]
+    assert "policies of a" in place.asked
+    assert any("StorageWrite" in asked for asked in place.asked)
+
+
+async def test_write_of_policies_without_its_key_is_refuted() -> None:
+    with pytest.raises(ValueError, match="does not start with the key"):
+        await logs.policy_write(Logged("5E"))  # type: ignore[arg-type]
 
 
 def test_table_names_what_to_change_only_where_a_belief_is_not_confirmed() -> None:

@@ -43,6 +43,16 @@ async def test_instance_with_a_record_from_before_the_mail_sends_no_second_one(
     assert len(driver.mails(account.name)) == 1
 
 
+async def test_request_is_mailed_once_by_instances_whose_clocks_are_behind(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account, mode="approve")
+    driver.clock.advance(seconds=-30)
+    for _ in range(3):
+        record = await followed(driver, finding)
+    assert record.state is State.AWAITING_APPROVAL
+    assert len(driver.mails(account.name)) == 1
+    assert left(driver, finding) == []
+
+
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
 async def test_incident_is_filed_once_though_its_answer_is_lost(
     driver: Driver, account: Account, effect: Effect

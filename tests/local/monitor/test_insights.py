@@ -6,35 +6,21 @@ from typing import Any
 import httpx
 import pytest
 
-from local.entra.tokens import ARM, MONITOR, Entra
+from local.entra.tokens import ARM, Entra
 from local.monitor import insights
 from local.monitor.insights import INSTRUMENTATION_KEY
 from local.network.hostnames import INSIGHTS_HOST
-from local.tenant import identities
 from local.tenant.model import Cloud
+from tests.local.monitor.conftest import Bearer
 from tests.support.asgi import client
 
 TRACK = "/v2.1/track"
 
 
 @pytest.fixture
-def cloud() -> Cloud:
-    return Cloud(identities=identities.directory())
-
-
-@pytest.fixture
-def entra(cloud: Cloud) -> Entra:
-    return Entra(cloud)
-
-
-@pytest.fixture
 async def api(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClient]:
     async with client(insights.app(cloud, entra), INSIGHTS_HOST) as opened:
         yield opened
-
-
-def bearer(entra: Entra, cloud: Cloud, name: str = "responder", audience: str = MONITOR) -> dict[str, str]:
-    return {"Authorization": f"Bearer {entra.mint(cloud.identities[name], audience=audience)}"}
 
 
 def item(**base: Any) -> dict[str, Any]:
@@ -47,8 +33,8 @@ def item(**base: Any) -> dict[str, Any]:
     }
 
 
-async def test_item_is_kept(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
-    answer = await api.post(TRACK, json=[item()], headers=bearer(entra, cloud))
+async def test_item_is_kept(api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer) -> None:
+    answer = await api.post(TRACK, json=[item()], headers=bearer())
 
     assert (answer.status_code, answer.json()["itemsAccepted"]) == (200, 1)
     assert cloud.telemetry == [item()]
@@ -66,27 +52,25 @@ async def test_item_is_kept(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) 
     ids=["of another resource", "without an id", "with a long name", "without a time", "no object"],
 )
 async def test_invalid_item_is_refused_and_the_others_are_kept(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra, broken: Any
+    api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer, broken: Any
 ) -> None:
-    answer = await api.post(TRACK, json=[broken, item()], headers=bearer(entra, cloud))
+    answer = await api.post(TRACK, json=[broken, item()], headers=bearer())
 
     assert (answer.status_code, answer.json()["errors"][0]["index"]) == (206, 0)
     assert cloud.telemetry == [item()]
 
 
 @pytest.mark.parametrize("body", [b"{}", b"not JSON"])
-async def test_body_that_is_not_an_array_is_refused(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra, body: bytes
-) -> None:
-    answer = await api.post(TRACK, content=body, headers=bearer(entra, cloud))
+async def test_body_that_is_not_an_array_is_refused(api: httpx.AsyncClient, bearer: Bearer, body: bytes) -> None:
+    answer = await api.post(TRACK, content=body, headers=bearer())
 
     assert answer.status_code == 400
 
 
-async def test_telemetry_requires_the_right(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
+async def test_telemetry_requires_the_right(api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer) -> None:
     without = await api.post(TRACK, json=[item()])
-    elsewhere = await api.post(TRACK, json=[item()], headers=bearer(entra, cloud, audience=ARM))
-    reader = await api.post(TRACK, json=[item()], headers=bearer(entra, cloud, "reader"))
+    elsewhere = await api.post(TRACK, json=[item()], headers=bearer(audience=ARM))
+    reader = await api.post(TRACK, json=[item()], headers=bearer("reader"))
 
     assert [answer.status_code for answer in (without, elsewhere, reader)] == [401, 401, 403]
     assert cloud.telemetry == []

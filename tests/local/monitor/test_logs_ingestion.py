@@ -15,22 +15,12 @@ from local.entra.tokens import ARM, MONITOR, Entra
 from local.monitor import history_queries, logs_ingestion
 from local.monitor.logs_ingestion import STREAM
 from local.network.hostnames import HISTORY_HOST
-from local.tenant import identities
 from local.tenant.model import HISTORY_RULE, Cloud
+from tests.local.monitor.conftest import Bearer
 from tests.support.asgi import client
 
 UPLOAD = f"/dataCollectionRules/{HISTORY_RULE}/streams/{STREAM}?api-version=2023-01-01"
 ROW = {"Fingerprint": "ab" * 32, "Chain": "c", "Line": 1, "Hash": "h", "What": "Contained."}
-
-
-@pytest.fixture
-def cloud() -> Cloud:
-    return Cloud(identities=identities.directory())
-
-
-@pytest.fixture
-def entra(cloud: Cloud) -> Entra:
-    return Entra(cloud)
 
 
 @pytest.fixture
@@ -39,18 +29,14 @@ async def api(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-def bearer(entra: Entra, cloud: Cloud, name: str = "responder", audience: str = MONITOR) -> dict[str, str]:
-    return {"Authorization": f"Bearer {entra.mint(cloud.identities[name], audience=audience)}"}
-
-
-async def test_rows_are_accepted_with_an_empty_204(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
-    answer = await api.post(UPLOAD, json=[ROW], headers=bearer(entra, cloud))
+async def test_rows_are_accepted_with_an_empty_204(api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer) -> None:
+    answer = await api.post(UPLOAD, json=[ROW], headers=bearer())
     assert (answer.status_code, answer.content) == (204, b"")
     assert [row.columns["What"] for row in cloud.history] == ["Contained."]
 
 
-async def test_body_may_be_compressed(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
-    headers = bearer(entra, cloud) | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+async def test_body_may_be_compressed(api: httpx.AsyncClient, bearer: Bearer) -> None:
+    headers = bearer() | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     answer = await api.post(UPLOAD, content=gzip.compress(json.dumps([ROW]).encode()), headers=headers)
     assert answer.status_code == 204
 
@@ -65,34 +51,32 @@ async def test_body_may_be_compressed(api: httpx.AsyncClient, cloud: Cloud, entr
     ],
 )
 async def test_unknown_stream_rule_or_version_is_refused(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra, path: str, refusal: tuple[int, str]
+    api: httpx.AsyncClient, bearer: Bearer, path: str, refusal: tuple[int, str]
 ) -> None:
-    answer = await api.post(path, json=[ROW], headers=bearer(entra, cloud))
+    answer = await api.post(path, json=[ROW], headers=bearer())
     assert (answer.status_code, answer.headers["x-ms-error-code"]) == refusal
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[1]", b"nonsense", b""])
 async def test_body_that_is_no_array_of_objects_is_refused(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra, body: bytes
+    api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer, body: bytes
 ) -> None:
-    answer = await api.post(UPLOAD, content=body, headers=bearer(entra, cloud))
+    answer = await api.post(UPLOAD, content=body, headers=bearer())
     assert (answer.status_code, cloud.history) == (400, [])
 
 
-async def test_more_than_a_megabyte_is_refused_compressed_or_not(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra
-) -> None:
+async def test_more_than_a_megabyte_is_refused_compressed_or_not(api: httpx.AsyncClient, bearer: Bearer) -> None:
     body = json.dumps([ROW | {"What": "x" * 2**20}]).encode()
-    plain = await api.post(UPLOAD, content=body, headers=bearer(entra, cloud))
-    headers = bearer(entra, cloud) | {"Content-Encoding": "gzip"}
+    plain = await api.post(UPLOAD, content=body, headers=bearer())
+    headers = bearer() | {"Content-Encoding": "gzip"}
     packed = await api.post(UPLOAD, content=gzip.compress(body), headers=headers)
     assert (plain.status_code, packed.status_code) == (413, 413)
 
 
 async def test_long_field_is_cut_and_unknown_column_is_dropped(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra
+    api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer
 ) -> None:
-    await api.post(UPLOAD, json=[ROW | {"Record": "x" * 70_000, "Other": "y"}], headers=bearer(entra, cloud))
+    await api.post(UPLOAD, json=[ROW | {"Record": "x" * 70_000, "Other": "y"}], headers=bearer())
     [row] = cloud.history
     assert len(row.columns["Record"]) == 64 * 1024
     assert "Other" not in row.columns
@@ -100,19 +84,19 @@ async def test_long_field_is_cut_and_unknown_column_is_dropped(
 
 @pytest.mark.parametrize(("who", "status"), [(("intake", MONITOR), 403), (("responder", ARM), 401)])
 async def test_only_the_responder_with_a_token_for_monitor_may_add_rows(
-    api: httpx.AsyncClient, cloud: Cloud, entra: Entra, who: tuple[str, str], status: int
+    api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer, who: tuple[str, str], status: int
 ) -> None:
-    answer = await api.post(UPLOAD, json=[ROW], headers=bearer(entra, cloud, *who))
+    answer = await api.post(UPLOAD, json=[ROW], headers=bearer(*who))
     assert (answer.status_code, cloud.history) == (status, [])
 
 
-async def test_rows_can_be_queried_after_a_while(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
+async def test_rows_can_be_queried_after_a_while(api: httpx.AsyncClient, cloud: Cloud, bearer: Bearer) -> None:
     kql = f"SasquashHistory_CL | where Fingerprint == '{ROW['Fingerprint']}' | distinct Line, Hash | take 10"
     cloud.history_delay = 600
-    await api.post(UPLOAD, json=[ROW], headers=bearer(entra, cloud))
+    await api.post(UPLOAD, json=[ROW], headers=bearer())
     late = history_queries.answer(cloud, kql)
     cloud.history_delay = 0
-    await api.post(UPLOAD, json=[ROW], headers=bearer(entra, cloud))
+    await api.post(UPLOAD, json=[ROW], headers=bearer())
     found = history_queries.answer(cloud, kql)
     assert late is not None
     assert late[1] == []

@@ -15,7 +15,8 @@ from tests.support import samples
 def every_error(kind: type[SasquashError] = SasquashError) -> Iterator[type[SasquashError]]:
     yield kind
     for below in kind.__subclasses__():
-        yield from every_error(below)
+        if not below.__name__.startswith("_"):  # one that a module raises and catches itself
+            yield from every_error(below)
 
 
 def made(kind: type[SasquashError]) -> SasquashError:

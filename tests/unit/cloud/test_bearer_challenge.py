@@ -4,6 +4,9 @@ Sources: REST, "Authorize with Microsoft Entra ID" (bearer challenge); the heade
 (github.com/microsoft/AzureStorageExplorer/issues/9050); Microsoft's own reader of them, in azure-storage-blob.
 """
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.storage.blob._shared.authentication import StorageHttpChallenge
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from shared.cloud.bearer_challenge import BearerChallenge, Tenancy, tenant_of
 from shared.domain.azure_clouds import CLOUDS, CloudName
 from tests.support.arm_transport import Wire, answering
+from tests.support.intake import Clock
 
 OURS = "891a05bd-506b-48d8-b3ed-60f458010688"
 OTHER = "7f1b9c3d-0000-4000-8000-000000000001"
@@ -61,13 +65,12 @@ def test_any_header_is_read(challenge: str) -> None:
 
 
 class Closable(Wire):
-    """Notes that it was closed."""
+    """Notes that it was closed; it can be used again, as the next of its kind."""
 
     closed = False
 
     async def close(self) -> None:
         self.closed = True
-        await super().close()
 
 
 def host_that(answers: int = 403, *, challenge: str = "") -> Closable:
@@ -81,8 +84,9 @@ def host_that_is_not_there() -> Closable:
     return transport
 
 
-def of(transport: Wire) -> BearerChallenge:
-    return BearerChallenge(lambda: transport, cloud=CLOUDS[CloudName.PUBLIC], tenant_id=OURS)
+def of(transport: Wire, *, clock: Clock | None = None) -> BearerChallenge:
+    cloud = CLOUDS[CloudName.PUBLIC]
+    return BearerChallenge(lambda: transport, cloud=cloud, tenant_id=OURS, clock=clock or Clock())
 
 
 @pytest.mark.parametrize(
@@ -157,3 +161,45 @@ async def test_storage_host_is_asked(host: str, asked: str) -> None:
 async def test_no_other_host_is_asked(host: str) -> None:
     transport = host_that(401, challenge=REAL)
     assert (await of(transport).tenancy(host), transport.requests) == (Tenancy.UNKNOWN, [])
+
+
+async def test_findings_of_one_host_at_the_same_time_are_one_request() -> None:
+    transport = host_that(401, challenge=REAL)
+    challenge = of(transport)
+    answers = await asyncio.gather(*(challenge.tenancy(HOST) for _ in range(50)))
+    assert (set(answers), len(transport.requests)) == ({Tenancy.OURS}, 1)
+
+
+@pytest.mark.parametrize(
+    ("transport", "asked_again_after"),
+    [
+        (host_that(401, challenge=REAL), timedelta(minutes=10)),
+        (host_that(401, challenge=REAL.replace(OURS, OTHER)), timedelta(minutes=10)),
+        (host_that(403), timedelta(minutes=1)),
+        (host_that_is_not_there(), timedelta(minutes=1)),
+    ],
+)
+async def test_answer_serves_for_a_while_and_none_for_less(transport: Closable, asked_again_after: timedelta) -> None:
+    clock = Clock()
+    challenge = of(transport, clock=clock)
+    first = await challenge.tenancy(HOST)
+    clock.now += asked_again_after - timedelta(seconds=1)
+    assert (await challenge.tenancy(HOST), len(transport.requests)) == (first, 1)
+    clock.now += timedelta(seconds=1)
+    assert (await challenge.tenancy(HOST), len(transport.requests)) == (first, 2)
+
+
+async def test_websites_and_data_lake_of_an_account_are_one_host() -> None:
+    transport = host_that(401, challenge=REAL)
+    challenge = of(transport)
+    for host in (HOST, "contosodata.dfs.core.windows.net", "contosodata.z6.web.core.windows.net"):
+        await challenge.tenancy(host)
+    assert len(transport.requests) == 1
+
+
+async def test_each_host_has_its_own_answer() -> None:
+    transport = host_that(401, challenge=REAL)
+    challenge = of(transport)
+    await challenge.tenancy(HOST)
+    await challenge.tenancy("contosologs.blob.core.windows.net")
+    assert len(transport.requests) == 2

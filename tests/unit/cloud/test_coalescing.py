@@ -1,4 +1,4 @@
-"""Few calls for many callers: what is asked for at the same time, and what was read lately."""
+"""Few calls for many callers: what is asked for at the same time, and what was answered or read lately."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.cloud.coalescing import Batched, Snapshot
+from shared.cloud.coalescing import Batched, Remembered, Snapshot
 from shared.errors import Blocked
 from tests.support.intake import Clock
 
@@ -158,3 +158,88 @@ async def test_reader_that_gives_up_takes_nothing_from_the_others() -> None:
     assert await second == 1
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+class Oracle:
+    """Answers a question with its length, when `go` is set; fails with `fails`. Short answers serve a minute."""
+
+    def __init__(self, *, most: int = 100) -> None:
+        self.clock = Clock()
+        self.asked: list[str] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self.fails: Exception | None = None
+        self.remembered = Remembered(
+            self.answer, most=most, fresh_for=lambda answer: MINUTE if answer < 5 else 10 * MINUTE, clock=self.clock
+        )
+
+    async def answer(self, question: str) -> int:
+        self.asked.append(question)
+        await self.go.wait()
+        if self.fails is not None:
+            raise self.fails
+        return len(question)
+
+
+async def test_question_of_many_callers_is_one_call() -> None:
+    oracle = Oracle()
+    oracle.go.clear()
+    callers = [asyncio.create_task(oracle.remembered.get("why")) for _ in range(3)]
+    await asyncio.sleep(0)
+    oracle.go.set()
+
+    assert [*await asyncio.gather(*callers), await oracle.remembered.get("why")] == [3, 3, 3, 3]
+    assert oracle.asked == ["why"]
+
+
+async def test_answer_serves_as_long_as_it_is_worth() -> None:
+    oracle = Oracle()
+    questions = ("why", "wherefore")
+    for after in (timedelta(0), MINUTE, 9 * MINUTE):
+        oracle.clock.now += after
+        await asyncio.gather(*map(oracle.remembered.get, questions))
+
+    assert oracle.asked == ["why", "wherefore", "why", "why", "wherefore"]
+
+
+async def test_many_questions_take_no_more_memory_than_the_latest() -> None:
+    oracle = Oracle(most=2)
+    for question in ("a", "b", "c", "c", "a"):
+        await oracle.remembered.get(question)
+
+    assert oracle.asked == ["a", "b", "c", "a"]
+
+
+async def test_failure_to_ask_is_of_all_who_wait_and_not_remembered() -> None:
+    oracle = Oracle()
+    oracle.fails = Blocked("No right.")
+    failed = await asyncio.gather(*(oracle.remembered.get("why") for _ in range(2)), return_exceptions=True)
+    oracle.fails = None
+
+    assert (failed[0] is failed[1], isinstance(failed[0], Blocked)) == (True, True)
+    assert (await oracle.remembered.get("why"), oracle.asked) == (3, ["why", "why"])
+
+
+async def test_asker_that_gives_up_takes_nothing_from_the_others() -> None:
+    oracle = Oracle()
+    oracle.go.clear()
+    first, second = (asyncio.create_task(oracle.remembered.get("why")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    oracle.go.set()
+
+    assert (await second, oracle.asked) == (3, ["why"])
+
+
+async def test_asker_that_gives_up_alone_leaves_its_answer_to_the_next() -> None:
+    oracle = Oracle()
+    oracle.go.clear()
+    asker = asyncio.create_task(oracle.remembered.get("why"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asker.cancel()
+    await asyncio.gather(asker, return_exceptions=True)
+    oracle.go.set()
+
+    assert (await oracle.remembered.get("why"), oracle.asked) == (3, ["why"])

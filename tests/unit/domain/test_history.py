@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.history import CopiedLine, HistoryEntry, Integrity, chained, hash_of, judge, missing
+from shared.domain.history import ChainEnd, CopiedLine, HistoryEntry, Integrity, chained, hash_of, judge, missing
 from shared.domain.revocation import HistoryHead
 from shared.domain.states import State
 
@@ -53,7 +53,7 @@ def judged(
     head: HistoryHead | None,
     copied: list[CopiedLine] | None = None,
     *,
-    pruned: frozenset[str] = frozenset(),
+    pruned: tuple[ChainEnd, ...] = (),
 ) -> Integrity:
     return judge(entries, head, fingerprint=FINGERPRINT, copied=copied, pruned=pruned).integrity
 
@@ -205,12 +205,33 @@ def test_chain_begun_again_after_version_0_2_wrote_the_record_is_unconfirmed() -
     assert judged(stored, head, copy_of([*first, *second])) is Integrity.UNCONFIRMED
 
 
+def end_of(head: HistoryHead) -> ChainEnd:
+    """What retention leaves of a chain."""
+    return ChainEnd(head.chain, head.line, head.sha256)
+
+
 def test_lines_of_an_earlier_record_that_was_pruned_contradict_nothing() -> None:
-    earlier, gone = written([entry()])
+    earlier, gone = written([entry(), entry("Dismissed.")])
     linked, head = written([entry(at=AT + timedelta(days=500))])
     copied = [*copy_of(earlier), *copy_of(linked)]
-    assert judged(linked, head, copied, pruned=frozenset({gone.chain})) is Integrity.INTACT
+    assert judged(linked, head, copied, pruned=(end_of(gone),)) is Integrity.INTACT
     assert judged(linked, head, copied) is Integrity.BROKEN
+
+
+def test_chain_that_was_cut_before_it_was_pruned_contradicts_the_copy() -> None:
+    honest, _ = written([entry(), entry("Approved."), entry("Dismissed.")])
+    _, cut = written([entry(), entry("Approved.")])
+    linked, head = written([entry(at=AT + timedelta(days=500))])
+    copied = [*copy_of(honest), *copy_of(linked)]
+    assert judged(linked, head, copied, pruned=(end_of(cut),)) is Integrity.BROKEN
+
+
+def test_chain_whose_last_line_was_rewritten_before_it_was_pruned_contradicts_the_copy() -> None:
+    honest, _ = written([entry(), entry("Dismissed.")])
+    _, rewritten = written([entry(), entry("Forged.")])
+    linked, head = written([entry(at=AT + timedelta(days=500))])
+    copied = [*copy_of(honest), *copy_of(linked)]
+    assert judged(linked, head, copied, pruned=(end_of(rewritten),)) is Integrity.BROKEN
 
 
 def test_line_without_a_link_has_no_hash() -> None:

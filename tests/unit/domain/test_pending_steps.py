@@ -1,33 +1,32 @@
 """What is due about a record: once for each state and reason, and again only for news."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.domain.approval import EvidenceCheck, EvidenceOutcome
-from shared.domain.execution import Liveness, LockedDown, Outcome, Verification
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.approval import EvidenceCheck, EvidenceOutcome, ReadAlert
+from shared.domain.execution import Liveness
 from shared.domain.pending_steps import (
-    closable,
     confirmed,
     incident_due,
     left_incident,
     mail_due_in,
     mailed_at_once,
     needs_evidence_check,
-    open_alerts,
     outstanding,
     reported_again,
     shares_incident,
     unannounced,
     unfiled,
     unnotified,
-    with_verification,
+    unread_alerts,
 )
-from shared.domain.revocation import ClosedAlert, Filed, Notification, Revocation, Sighting, StepLease
+from shared.domain.revocation import Filed, Notification, Revocation, Sighting, StepLease
 from shared.domain.states import Reason, State
-from shared.domain.target import ActionKind, Lockdown
+from shared.domain.target import ActionKind
 from shared.persistence.step_leases import without_lease
 from tests.support import samples
 from tests.support.samples import NOW
@@ -108,55 +107,6 @@ def test_a_claim_is_given_up_and_the_others_stay() -> None:
     assert without_lease(samples.revocation(leases=(mail, incident)), "mail").leases == (incident,)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"),
-    [
-        (Outcome.PROVEN, State.PROVEN),
-        (Outcome.ARM_ONLY, State.PROVEN),
-        (Outcome.STILL_ALIVE, State.FAILED),
-    ],
-)
-def test_verification_ends_the_wait_and_removes_its_tokens(outcome: Outcome, state: State) -> None:
-    record = samples.revocation(state=State.CONTAINED, execution=samples.execution(samples.verification_token()))
-
-    proven = with_verification(record, Verification(outcome, LATER, ("seen",)))
-
-    assert proven is not None
-    assert proven.state is state
-    assert proven.execution is not None
-    assert proven.execution.verification_tokens == ()
-
-
-def test_what_was_alive_when_it_could_last_be_asked_is_not_proven_by_arm_alone() -> None:
-    before = Verification(Outcome.PENDING, NOW, ("ARM: changed.", "blob: accepted."), accepted=True)
-    record = samples.revocation(state=State.CONTAINED, execution=samples.execution(), verification=before)
-
-    proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ("ARM: changed.",)))
-
-    assert proven is not None
-    assert proven.reason is Reason.STILL_ALIVE
-
-
-@pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED, State.FAILED])
-def test_late_verification_changes_nothing(state: State) -> None:
-    record = samples.revocation(state=state, execution=samples.execution())
-
-    assert with_verification(record, Verification(Outcome.PROVEN, LATER, ())) is None
-
-
-def test_lockdown_is_not_called_a_revocation() -> None:
-    locked = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="shared_key")
-    record = samples.revocation(state=State.CONTAINED, execution=locked)
-
-    proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ()))
-
-    assert proven is not None
-    assert (
-        proven.detail
-        == "The lockdown is in effect, according to ARM. The leaked credential is blocked, but not revoked."
-    )
-
-
 def asked() -> Revocation:
     """A record whose plan awaits approval, and of whom everybody knows."""
     record = samples.revocation().reach(State.AWAITING_APPROVAL, now=NOW, detail="")
@@ -196,80 +146,6 @@ def test_owners_hear_only_of_what_is_confirmed(facts: dict[str, Any], hear: bool
     assert not confirmed(samples.revocation(**facts))
 
 
-def done(**changed: Any) -> Revocation:
-    """A record about which nothing is left to do."""
-    record = samples.revocation().reach(State.PROVEN, now=NOW, detail="")
-    sent = (Notification(State.PROVEN, (), NOW),)
-    return replace(
-        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), notifications=sent),
-        **changed,
-    )
-
-
-def test_what_has_nothing_open_closes() -> None:
-    assert closable(done())
-
-
-@pytest.mark.parametrize(
-    "missing",
-    [{"filed": None}, {"notifications": ()}, {"announced": ()}, {"state": State.CONTAINED}, {"state": State.CLOSED}],
-)
-def test_what_has_something_open_does_not_close(missing: dict[str, Any]) -> None:
-    assert not closable(done(**missing))
-
-
-def test_a_lockdown_stays_open_until_somebody_undoes_it() -> None:
-    locked = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}")
-
-    assert not closable(done(lockdown=locked))
-    assert closable(done(lockdown=replace(locked, undone_at=LATER)))
-
-
-def test_a_lockdown_that_was_never_put_on_keeps_nothing_open() -> None:
-    assert closable(done(lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")))
-
-
-# What is left to do
-
-
-def all_notified(record: Revocation) -> Revocation:
-    return replace(
-        record,
-        announced=record.changes,
-        filed=Filed("7", record.state, record.reason),
-        notifications=(Notification(record.state, (), NOW, record.reason),),
-    )
-
-
-@pytest.mark.parametrize("state", [State.RECEIVED, State.CONTAINED])
-def test_record_that_waits_for_a_verdict_or_verification_is_outstanding(state: State) -> None:
-    assert outstanding(all_notified(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
-
-
-@pytest.mark.parametrize("state", [State.OBSERVED, State.UNRESOLVED, State.FAILED, State.CLOSED])
-def test_filed_mailed_and_published_record_is_not_outstanding(state: State) -> None:
-    assert not outstanding(all_notified(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
-
-
-@pytest.mark.parametrize("missing", [{"announced": ()}, {"filed": None}, {"notifications": ()}])
-def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
-    record = all_notified(samples.revocation().reach(State.FAILED, now=NOW, detail=""))
-
-    assert outstanding(replace(record, **missing), now=NOW)
-
-
-def test_undistributed_key_is_outstanding() -> None:
-    record = all_notified(samples.revocation(execution=samples.execution()).reach(State.CLOSED, now=NOW, detail=""))
-
-    assert outstanding(record, now=NOW)
-
-
-def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
-    waiting = samples.revocation(deadline=LATER).reach(State.AWAITING_APPROVAL, now=NOW, detail="")
-
-    assert [outstanding(all_notified(waiting), now=at) for at in (NOW, LATER)] == [False, True]
-
-
 # What is worth a mail of its own
 
 
@@ -286,62 +162,6 @@ def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
 
 def test_verified_signature_is_mailed_at_once() -> None:
     assert mailed_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
-
-
-# Alerts of other tools
-
-
-def with_alerts(**changed: Any) -> Revocation:
-    other = Sighting("azure-devops", None, NOW, replace(samples.ALERT, alert="43"))
-    finding = replace(samples.finding(), alert=samples.ALERT)
-    given = {
-        "finding": finding,
-        "sightings": (other, Sighting("wiz", None, NOW), other),
-        "execution": samples.execution(),
-    }
-    return done(**(given | changed))
-
-
-@pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED])
-def test_every_alert_about_a_revoked_leak_is_closed_once(state: State) -> None:
-    record = with_alerts(state=state)
-
-    assert open_alerts(record) == record.alerts
-    assert [alert.alert for alert in record.alerts] == ["42", "43"]
-
-
-def test_what_is_done_with_is_not_closed_again() -> None:
-    assert open_alerts(with_alerts(closed_alerts=(ClosedAlert(samples.ALERT, NOW, "Closed."),)))[0].alert == "43"
-
-
-@pytest.mark.parametrize("state", [state for state in State if state not in (State.PROVEN, State.CLOSED)])
-def test_no_alert_is_closed_before_the_leak_is_verified_revoked(state: State) -> None:
-    assert open_alerts(with_alerts(state=state)) == ()
-
-
-def test_covered_leak_closes_its_alert() -> None:
-    covered = replace(with_alerts(execution=None), state=State.DISMISSED, reason=Reason.COVERED)
-
-    assert len(open_alerts(covered)) == 2
-    assert outstanding(all_notified(covered), now=NOW)
-
-
-@pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.NOT_OURS, Reason.REJECTED, Reason.INVALID])
-def test_what_was_dismissed_for_another_reason_leaves_its_alert_to_people(reason: Reason) -> None:
-    assert open_alerts(replace(with_alerts(execution=None), state=State.DISMISSED, reason=reason)) == ()
-
-
-def test_lockdown_closes_no_alert() -> None:
-    execution = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="network")
-
-    assert open_alerts(with_alerts(execution=execution)) == ()
-
-
-def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
-    record = with_alerts()
-
-    assert not closable(record)
-    assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)
 
 
 # A rejected leak that is reported again
@@ -391,6 +211,57 @@ def test_a_leak_has_no_evidence_to_read_again() -> None:
     assert not needs_evidence_check(record)
 
 
+def read_as(outcome: EvidenceOutcome, *alerts: AlertReference, at: datetime = NOW) -> EvidenceCheck:
+    return EvidenceCheck(outcome, at, "It says so.", tuple(ReadAlert(alert, outcome) for alert in alerts))
+
+
+def named(*names: str) -> tuple[AlertReference, ...]:
+    return tuple(AlertReference(AlertSource.DEFENDER, "", name) for name in names)
+
+
+def sighted(record: Revocation, *alerts: AlertReference) -> Revocation:
+    return replace(record, sightings=tuple(Sighting("defender", None, NOW, alert) for alert in alerts))
+
+
+def test_each_alert_that_reports_name_is_read_until_one_confirms_the_evidence() -> None:
+    first, second, third = named("dc1", "dc2", "dc3")
+    record = sighted(asked_about_evidence(), second, third)
+    differs = replace(record, evidence_check=read_as(EvidenceOutcome.DIFFERS, first, third))
+    confirmed = replace(record, evidence_check=read_as(EvidenceOutcome.CONFIRMED, second))
+
+    assert [unread_alerts(one) for one in (record, differs, confirmed)] == [(first, second, third), (second,), ()]
+    assert [needs_evidence_check(one) for one in (record, differs, confirmed)] == [True, True, False]
+    assert outstanding(differs, now=NOW)
+
+
+def test_people_do_not_wait_for_alerts_that_are_named_after_the_first_check() -> None:
+    record = sighted(asked_about_evidence(), *named("dc2"))
+    checked = replace(record, evidence_check=read_as(EvidenceOutcome.DIFFERS, *named("dc1")))
+
+    assert (needs_evidence_check(checked), incident_due(checked), mail_due_in(checked, now=NOW)) == (True, True, 0.0)
+
+
+@pytest.mark.parametrize("outcome", EvidenceOutcome)
+@pytest.mark.parametrize("to", [(), ("security@contoso.com",)])
+def test_people_are_asked_again_where_an_alert_confirms_the_evidence_and_nowhere_else(
+    outcome: EvidenceOutcome, to: tuple[str, ...]
+) -> None:
+    asked = replace(
+        asked_about_evidence(),
+        filed=Filed("7", State.AWAITING_APPROVAL),
+        notifications=(Notification(State.AWAITING_APPROVAL, to, NOW),),
+    )
+    known = replace(asked, evidence_check=read_as(outcome, *named("dc1"), at=LATER))
+    is_news = outcome is EvidenceOutcome.CONFIRMED
+    told = replace(
+        known,
+        notifications=(*asked.notifications, Notification(State.AWAITING_APPROVAL, ("security@contoso.com",), LATER)),
+    )
+
+    assert (unnotified(known), unfiled(known)) == (is_news, is_news)
+    assert (unnotified(told), unfiled(told)) == (False, False)
+
+
 # What an alert alone says
 
 
@@ -402,6 +273,7 @@ def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() 
 
 
 # What shares an incident with its kind
+
 
 SHARED = Filed("aa" * 32, State.UNRESOLVED, Reason.BLOCKED, shared=True)
 SUMMARIZED = Notification(State.FAILED, (), NOW, Reason.BLOCKED)
@@ -460,10 +332,3 @@ def test_confirmed_leak_is_mailed_although_its_state_was_in_a_summary() -> None:
 )
 def test_shared_incident_is_left_by_what_is_of_another_kind_or_confirmed(record: Revocation, left: bool) -> None:
     assert left_incident(record) is left
-
-
-def test_record_in_a_shared_incident_is_not_closable() -> None:
-    record = all_notified(samples.revocation(execution=samples.execution()).reach(State.PROVEN, now=NOW, detail=""))
-
-    assert closable(record)
-    assert not closable(replace(record, filed=Filed("aa" * 32, State.PROVEN, shared=True)))

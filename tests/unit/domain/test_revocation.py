@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from shared.domain.execution import Outcome, Verification
+from shared.domain.named_alerts import NamedAlerts
 from shared.domain.revocation import Change, ClosedAlert, Filed, Notification, Owner, Revocation, Sighting, StepLease
 from shared.domain.states import REOPENED_BY_A_NEW_REPORT, STATE_OF, Reason, State
 from tests.support import samples
@@ -16,10 +17,10 @@ LATER = NOW + timedelta(seconds=2)
 def test_record_of_an_earlier_version_is_read_without_the_fields_about_alerts_that_were_left_open() -> None:
     closed = {"alert": {"source": "github", "place": "contoso/x", "alert": "42"}, "at": NOW, "said": "Closed."}
     stored = msgspec.json.decode(msgspec.json.encode(samples.revocation()))
-    del stored["more_alerts"]
+    del stored["named_alerts"]
 
     assert msgspec.json.decode(msgspec.json.encode(closed), type=ClosedAlert).closed
-    assert not msgspec.json.decode(msgspec.json.encode(stored), type=Revocation).more_alerts
+    assert msgspec.json.decode(msgspec.json.encode(stored), type=Revocation).named_alerts == NamedAlerts()
 
 
 def test_a_record_begins_as_received() -> None:

@@ -377,14 +377,48 @@ DUE = NOW + timedelta(hours=4)
 def test_plan_past_its_deadline_is_escalated_or_revoked(
     at_deadline: AtDeadline, state: State, reason: Reason | None
 ) -> None:
-    after = transitions.overdue(replace(awaiting(), at_deadline=at_deadline), now=DUE)
+    after = transitions.overdue(replace(awaiting(), at_deadline=at_deadline), now=DUE, setting=AtDeadline.REVOKE)
 
     assert after is not None
     assert (after.state, after.reason) == (state, reason)
 
 
+@pytest.mark.parametrize("recorded", list(AtDeadline))
+def test_plan_past_its_deadline_is_escalated_where_the_setting_says_so_now(recorded: AtDeadline) -> None:
+    waiting = replace(awaiting(), at_deadline=recorded)
+    after = transitions.overdue(waiting, now=DUE, setting=AtDeadline.ESCALATE)
+
+    assert after is not None
+    assert (after.reason, after.at_deadline, after.approval) == (Reason.UNDECIDED, AtDeadline.ESCALATE, None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "setting", "comes"),
+    [
+        (AtDeadline.REVOKE, AtDeadline.REVOKE, AtDeadline.REVOKE),
+        (AtDeadline.REVOKE, AtDeadline.ESCALATE, AtDeadline.ESCALATE),
+        (AtDeadline.ESCALATE, AtDeadline.REVOKE, AtDeadline.ESCALATE),
+    ],
+)
+def test_setting_of_now_counts_only_where_it_is_stricter_than_the_request(
+    recorded: AtDeadline, setting: AtDeadline, comes: AtDeadline
+) -> None:
+    assert transitions.held_to(replace(awaiting(), at_deadline=recorded), setting).at_deadline is comes
+
+
+def test_record_that_was_revoked_at_its_deadline_goes_on_saying_so() -> None:
+    after = transitions.overdue(
+        replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE, setting=AtDeadline.REVOKE
+    )
+
+    assert after is not None
+    assert transitions.held_to(after, AtDeadline.ESCALATE) == after
+
+
 def test_yes_of_the_deadline_is_nobody_s_and_bound_to_the_plan() -> None:
-    after = transitions.overdue(replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE)
+    after = transitions.overdue(
+        replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE, setting=AtDeadline.REVOKE
+    )
 
     assert after is not None
     assert after.approval == Approval(None, DUE, samples.plan().digest, "")
@@ -392,7 +426,7 @@ def test_yes_of_the_deadline_is_nobody_s_and_bound_to_the_plan() -> None:
 
 def test_one_of_two_approvals_never_acts_and_is_kept_at_the_deadline() -> None:
     waiting = replace(approved(unproven(), BOB), at_deadline=AtDeadline.ESCALATE)
-    after = transitions.overdue(waiting, now=DUE)
+    after = transitions.overdue(waiting, now=DUE, setting=AtDeadline.REVOKE)
 
     assert after is not None
     assert (after.reason, after.first_approval) == (Reason.UNDECIDED, approval())
@@ -401,7 +435,7 @@ def test_one_of_two_approvals_never_acts_and_is_kept_at_the_deadline() -> None:
 
 
 def test_retry_after_the_deadline_keeps_the_first_approval() -> None:
-    after = transitions.overdue(approved(unproven(), BOB), now=DUE)
+    after = transitions.overdue(approved(unproven(), BOB), now=DUE, setting=AtDeadline.REVOKE)
     assert after is not None
     record = transitions.retried(after, by="Ada", reason="We slept.", now=DUE + timedelta(hours=1))
 
@@ -409,16 +443,16 @@ def test_retry_after_the_deadline_keeps_the_first_approval() -> None:
 
 
 def test_one_of_two_rejections_is_named_at_the_deadline() -> None:
-    after = transitions.overdue(transitions.rejected(awaiting(), no()), now=DUE)
+    after = transitions.overdue(transitions.rejected(awaiting(), no()), now=DUE, setting=AtDeadline.REVOKE)
 
     assert after is not None
     assert f"{BOB} rejected the plan, and a second approver is missing" in after.detail
 
 
 def test_nothing_comes_of_a_deadline_before_its_time() -> None:
-    assert transitions.overdue(awaiting(), now=DUE - timedelta(seconds=1)) is None
+    assert transitions.overdue(awaiting(), now=DUE - timedelta(seconds=1), setting=AtDeadline.REVOKE) is None
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.AWAITING_APPROVAL])
 def test_nothing_comes_of_a_deadline_once_somebody_has_decided(state: State) -> None:
-    assert transitions.overdue(in_state(state, deadline=DUE), now=DUE) is None
+    assert transitions.overdue(in_state(state, deadline=DUE), now=DUE, setting=AtDeadline.REVOKE) is None

@@ -1,13 +1,18 @@
 """The step that closes alerts: in which order, how long, and what a failing one does to the others."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing
+from shared.domain.named_alerts import CHECKS_A_DAY, MOST_WAITING, NamedAlerts
+from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Revocation, Sighting
 from shared.domain.states import State
 from shared.errors import Blocked, SasquashError, TransientFailure
@@ -104,3 +109,50 @@ async def test_alert_that_another_instance_settled_is_recorded_once() -> None:
 
     assert twice is not None
     assert twice.closed_alerts == once.closed_alerts
+
+
+# Many alerts
+
+MANY = [AlertReference(AlertSource.GITHUB, "contoso/many", str(number)) for number in range(1, 61)]
+
+
+def many(**changed: Any) -> Revocation:
+    return replace(record(), named_alerts=NamedAlerts(tuple(MANY[:MOST_WAITING])), **changed)
+
+
+async def test_alerts_beyond_the_first_reports_are_closed_and_give_up_their_places() -> None:
+    after, again = await run(Closer(), many())
+
+    assert (after.named_alerts.waiting, again) == ((), None)
+    assert len(after.closed_alerts) == 20
+    assert open_alerts(after) == ()
+
+
+async def test_only_so_many_alerts_are_settled_a_day() -> None:
+    closer = Closer()
+    named = NamedAlerts(tuple(MANY[:20]), since=NOW, checked=CHECKS_A_DAY - 2)
+    after, again = await run(closer, replace(many(), named_alerts=named))
+    step = AlertClosingStep(closer, Store())  # type: ignore[arg-type]
+
+    assert (closer.asked, again, step.due_in(after)) == (MANY[:2], None, None)
+    tomorrow = replace(after, named_alerts=replace(after.named_alerts, since=NOW - timedelta(hours=24)))
+    assert step.due_in(tomorrow) == 0
+
+
+async def test_many_alerts_that_fail_cost_a_bounded_number_of_calls_a_run() -> None:
+    closer = Closer(dict.fromkeys(MANY, Blocked("No right.")))
+    with pytest.raises(Blocked):
+        await run(closer, many())
+
+    assert len(closer.asked) == 20
+
+
+async def test_many_alerts_that_fail_keep_no_other_from_being_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closer, revocation = Closer(dict.fromkeys(MANY[:49], Blocked("No right."))), many()
+    times = (NOW + timedelta(seconds=seconds) for seconds in count())
+    monkeypatch.setattr(Store, "clock", lambda _: next(times))
+    while not revocation.has_settled(MANY[49]) and len(closer.asked) < 49 * 40:
+        with suppress(Blocked):
+            revocation, _ = await run(closer, revocation)
+
+    assert revocation.has_settled(MANY[49])

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from html import unescape
 
 import msgspec
@@ -20,6 +21,7 @@ from shared.api.intake.registry import TEXT_READERS
 from shared.api.revocations import rendering
 from shared.domain.alert import cleaned
 from shared.domain.execution import Outcome, Verification
+from shared.domain.refusal import Refusal
 from shared.domain.revocation import Change, Revocation, Sighting
 from shared.domain.states import Reason, State
 from shared.domain.summary_line import SummaryLine
@@ -28,6 +30,8 @@ from shared.followup.briefing.build import brief
 from shared.followup.events import Announcement
 from shared.followup.incidents.sharepoint import _columns
 from shared.followup.mail.compose import compose
+from shared.followup.mail.refused import RefusedGroups
+from shared.followup.mail.reminder import compose_rest
 from shared.followup.mail.summary import compose_summary
 from shared.followup.mail.tally import Tally
 from shared.persistence.revocations import _first_line
@@ -86,6 +90,10 @@ def notices(record: Revocation) -> Iterator[tuple[str, str]]:
     yield "mail as text", unescape(re.sub(r"<[^>]+>", " ", message.html))
     yield "subject", message.subject
     yield "digest", compose_summary(Tally.of([SummaryLine.of(record)]), security_mailbox=MAILBOX).html
+    refused = replace(record, state=State.FAILED, reason=Reason.BLOCKED, refusal=Refusal(record.detail, NOW, NOW))
+    groups = RefusedGroups.of([refused], now=NOW + timedelta(days=1))
+    reminder = compose_rest([*groups.confirmed, *groups.unconfirmed], beyond=1, security_mailbox=MAILBOX)
+    yield "reminder", reminder.html
     yield "incident", "\n".join(_columns(briefing).values())
     yield "incident as JSON", json.dumps(_columns(briefing))
     yield "comment", comment(record)
@@ -123,7 +131,7 @@ def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -
 def test_no_address_in_a_mail_or_incident_is_one_that_a_scanner_would_open(leak: str) -> None:
     for record in records(leak):
         for what, text in notices(record):
-            if what in ("mail as text", "digest", "incident", "comment"):
+            if what in ("mail as text", "digest", "reminder", "incident", "comment"):
                 assert not re.search(r"https?://[a-z0-9-]+\.(blob|queue|table|file|dfs)\.", text), what
 
 

@@ -86,6 +86,16 @@ def test_the_finding_is_sent_with_the_first_decision_only() -> None:
     assert [span.name for span in sent(record(CONTAINED, PROVEN), PROVEN)] == ["proven"]
 
 
+def test_finding_is_sent_once_although_a_later_instance_has_an_earlier_clock() -> None:
+    proven = replace(PROVEN, at=CONTAINED.at - SECOND)
+
+    assert [span.name for span in sent(record(CONTAINED, proven), CONTAINED, proven)] == [
+        "finding",
+        "contained",
+        "proven",
+    ]
+
+
 def test_mail_span_lasts_from_the_state_to_the_mail() -> None:
     mail_sent = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 

@@ -15,8 +15,8 @@ from shared.domain.summary_line import SummaryLine
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy, MalformedEvent, UnreadableRow
 from shared.persistence import queues
-from shared.persistence.account_rows import Rotation
-from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME, AccountTable, Attributed
+from shared.persistence.account_rows import Attributed, Rotation
+from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME, AccountTable
 from shared.persistence.history_rows import Copied, HistoryRows
 from shared.persistence.hourly_groups import HourlyGroups
 from shared.persistence.outages import Loss, Outages
@@ -64,7 +64,9 @@ class Place:
         )
         self.history = HistoryRows(table("revocations"), set_aside=note)
         self.readiness = ReadinessTable(table("readiness"), set_aside=note)
-        self.groups = HourlyGroups(table("digest"), clock=self.clock, set_aside=note)
+        self.groups = HourlyGroups(
+            table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}", set_aside=note
+        )
         self.outages = Outages(table("digest"), clock=self.clock, set_aside=note)
         self.pruning = Pruning(table("revocations"), index=self.index, accounts=self.accounts, outbox=self.outbox)
 

@@ -17,15 +17,17 @@ from shared.domain.readiness import Check, Trouble
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.summary_line import SummaryLine
-from shared.persistence.accounts import AccountTable, Attributed
+from shared.persistence.account_rows import Attributed
+from shared.persistence.accounts import AccountTable
 from shared.persistence.history_rows import Checked, Copied, HistoryRows
-from shared.persistence.hourly_groups import HourlyGroups, line_in
+from shared.persistence.hourly_groups import HourlyGroups
 from shared.persistence.outages import Loss, Outages
 from shared.persistence.outbox import Outbox
 from shared.persistence.readiness import DrillOutcome, ReadinessTable
 from shared.persistence.revocations import Ledger
 from shared.persistence.rows import SCHEMA, unreadable
 from shared.persistence.state_index import StateIndex
+from shared.persistence.summary_lines import line_in
 from shared.persistence.unreadable_rows import UnreadableRows
 from tests.support import samples
 from tests.support.memory_tables import Stored, written_by
@@ -68,7 +70,7 @@ class Place:
         self.accounts = AccountTable(table("accounts"), clock=self.clock, new_id=lambda: f"id{next(numbers)}")
         self.history = HistoryRows(table("revocations"))
         self.readiness = ReadinessTable(table("readiness"))
-        self.groups = HourlyGroups(table("digest"), clock=self.clock)
+        self.groups = HourlyGroups(table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}")
         self.outages = Outages(table("digest"), clock=self.clock)
 
     def clock(self) -> datetime:

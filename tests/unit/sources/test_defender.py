@@ -1,7 +1,7 @@
 """Defender's alerts: what is posted (pure), and what Graph says of them, over the stand-in of Graph."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing, Doubt, Revoked
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, NotFound
+from shared.errors import Blocked, NotFound, TransientFailure
 from shared.sources import defender
 from shared.sources.defender import Defender
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
@@ -183,6 +183,23 @@ async def test_resolved_alert_gets_no_second_comment(place: Place) -> None:
         await place.tool().close(ALERT, "Revoked.", revoked=revoked())
 
     assert alert.comments == ["Revoked."]
+
+
+async def test_alert_whose_resolution_failed_gets_no_second_comment(place: Place) -> None:
+    alert, tool = place.alert(), place.tool()
+    call = tool.rest.call
+
+    class ResolvesNothing:
+        async def call(self, method: str, *args: Any, **options: Any) -> object:
+            if method == "PATCH":
+                raise TransientFailure("No answer.")
+            return await call(method, *args, **options)
+
+    with pytest.raises(TransientFailure):
+        await replace(tool, rest=ResolvesNothing()).close(ALERT, "Revoked.", revoked=revoked())  # type: ignore[arg-type]
+    await tool.close(ALERT, "Revoked.", revoked=revoked())
+
+    assert (alert.status, alert.comments) == ("resolved", ["Revoked."])
 
 
 @pytest.mark.parametrize(

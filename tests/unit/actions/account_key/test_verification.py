@@ -15,7 +15,7 @@ from shared.domain.execution import Execution, Outcome, VerificationToken
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.errors import TransientFailure
-from shared.persistence.accounts import Intent
+from shared.persistence.account_rows import Intent
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.account_keys import NEVER, execution

@@ -23,6 +23,7 @@ from shared.domain.revocation import Filed, Notification, Owner, Revocation, Sig
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.domain.usage import Client, Touched, Usage
+from shared.errors import Blocked
 from shared.sas import Service, key_sha256
 from tests.support import samples
 from tests.support.openapi import described
@@ -87,6 +88,8 @@ RECORDS = {
     "order": order(),
     "locked": replace(order(), lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")),
     "ended": samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="No key of it matches."),
+    "refused": samples.revocation().blocked(Blocked("403: no right.", cause="403"), now=NOW),
+    "by others": samples.revocation(execution=samples.execution(confirmed_by="others")),
     "unchanged": samples.revocation(),
 }
 
@@ -155,6 +158,13 @@ def test_changed_at_is_the_time_of_the_state() -> None:
     assert (
         rendering.summary(samples.revocation().reach(State.CLOSED, now=later, detail=""), now=NOW).changed_at == later
     )
+
+
+def test_refusal_says_when_the_action_is_tried_again_and_only_while_it_is() -> None:
+    refused = RECORDS["refused"]
+    next_at = "2026-11-21T10:01:00Z"
+    assert shown(refused)["refusal"] == {"cause": "403", "since": "2026-11-21T10:00:00Z", "next_at": next_at}
+    assert shown(refused.end(Reason.EXPIRED, now=NOW, detail=""))["refusal"] is None
 
 
 def test_lockdown_has_arm_properties() -> None:

@@ -238,7 +238,8 @@ def test_order_acts_with_two_people_in_all(
 
 
 def test_order_never_acts_by_a_rule_or_a_deadline() -> None:
-    decision = decided(ACT, quorum=BY_NOBODY, approval=Approval(None, NOW, KEY2.digest, ""))
+    settings = samples.settings(at_deadline="revoke")
+    decision = decided(ACT, settings=settings, quorum=BY_NOBODY, approval=Approval(None, NOW, KEY2.digest, ""))
 
     assert decision.outcome is RuleOutcome.ASK
     assert decision.why == "no leaked credential was proven (mode auto: SASQUASH_MODE)"
@@ -368,35 +369,43 @@ def test_limit_is_a_person_s_to_lift_in_mode_approve_too() -> None:
 
 
 DEADLINE = Approval(None, samples.NOW, samples.plan().digest, "")
+REVOKES = samples.settings(at_deadline="revoke")
 
 
 def test_deadline_stands_in_for_a_person_in_mode_approve() -> None:
-    decision = decided(settings=samples.settings(mode="approve"), approval=DEADLINE)
+    decision = decided(settings=samples.settings(mode="approve", at_deadline="revoke"), approval=DEADLINE)
 
     assert (decision.outcome, "nobody" in decision.why) == (RuleOutcome.ACT, True)
+
+
+def test_deadline_stands_in_for_nobody_once_the_setting_says_that_plans_are_escalated() -> None:
+    decision = decided(settings=samples.settings(mode="approve", at_deadline="escalate"), approval=DEADLINE)
+
+    assert decision.outcome is RuleOutcome.ASK
 
 
 @pytest.mark.parametrize("mode", ["approve", "auto"])
 def test_deadline_lifts_no_limit(mode: str) -> None:
     executions = (rotated("key1", ago=DAY / 2),)
 
-    decision = decided(settings=samples.settings(mode=mode), approval=DEADLINE, executions=executions)
+    settings = samples.settings(mode=mode, at_deadline="revoke")
+    decision = decided(settings=settings, approval=DEADLINE, executions=executions)
 
     assert (decision.outcome, decision.only_person) == (RuleOutcome.ASK, True)
 
 
 def test_deadline_does_not_lift_the_mode_observe() -> None:
-    decision = decided(settings=samples.settings(mode="observe"), approval=DEADLINE)
+    decision = decided(settings=samples.settings(mode="observe", at_deadline="revoke"), approval=DEADLINE)
 
     assert decision.outcome is RuleOutcome.OBSERVE
 
 
 def test_deadline_decides_nothing_that_no_rule_may_decide() -> None:
-    assert decided(DOUBT, approval=DEADLINE).outcome is RuleOutcome.ASK
+    assert decided(DOUBT, settings=REVOKES, approval=DEADLINE).outcome is RuleOutcome.ASK
 
 
 def test_deadline_of_another_plan_is_void() -> None:
-    decision = decided(approval=replace(DEADLINE, digest="0" * 64))
+    decision = decided(settings=REVOKES, approval=replace(DEADLINE, digest="0" * 64))
 
     assert (decision.outcome, decision.only_person) == (RuleOutcome.ASK, True)
 

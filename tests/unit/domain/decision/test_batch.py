@@ -15,6 +15,7 @@ from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import DELEGATION_KEYS, ActionKind, PolicyTarget
+from shared.errors import Blocked
 from shared.sas import Service
 from tests.support import samples
 from tests.support.samples import KEYS, NOW
@@ -203,7 +204,7 @@ def test_records_of_an_action_say_what_was_run_and_what_ended_with_it() -> None:
     execution = replace(samples.execution(), target="key1")
     contained = batch.contained(leak_of(batch, KEY1), record_of(KEY1), execution, now=NOW)
     covered = batch.covered(leak_of(batch, SMALL1), record_of(SMALL1), execution, now=NOW)
-    blocked = batch.blocked(leak_of(batch, KEY1), record_of(KEY1), "A lock.", now=NOW)
+    blocked = batch.blocked(leak_of(batch, KEY1), record_of(KEY1), Blocked("A lock."), now=NOW)
     assert (contained.state, contained.key_name, contained.execution) == (State.CONTAINED, "key1", execution)
     assert (covered.reason, covered.execution, covered.key_name) == (Reason.COVERED, None, "key1")
     assert (blocked.reason, blocked.detail) == (Reason.BLOCKED, "A lock.")

@@ -11,7 +11,8 @@ from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.execution import KeyDistribution, KeyDistributionOutcome, LockedDown, Outcome, Verification
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
-from shared.domain.revocation import MOST_ALERTS, Notification, Owner, Revocation
+from shared.domain.named_alerts import MOST_LEFT_OUT, MOST_WAITING, NamedAlerts
+from shared.domain.revocation import ClosedAlert, Notification, Owner, Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import Lockdown
 from tests.support import samples
@@ -55,22 +56,59 @@ def test_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -> 
     assert len(record.sightings) == 20
 
 
-def test_thousand_alerts_do_not_outgrow_it_and_it_says_that_there_were_more() -> None:
-    record, writes = samples.revocation(), 0
-    for number in range(1, 1001):
-        alert = AlertReference(AlertSource.GITHUB, "contoso/x", str(number))
-        joined = with_report(record, replace(ANOTHER, alert=alert), now=LATER)
+def alert(number: int) -> AlertReference:
+    return AlertReference(AlertSource.GITHUB, "contoso/x", str(number))
+
+
+def flooded(record: Revocation, numbers: range) -> tuple[Revocation, int]:
+    """The record after a report of each of these alerts, and how often it was written."""
+    writes = 0
+    for number in numbers:
+        joined = with_report(record, replace(ANOTHER, alert=alert(number)), now=LATER)
         record, writes = joined or record, writes + (joined is not None)
+    return record, writes
 
-    assert (len(record.alerts), record.more_alerts, writes) == (MOST_ALERTS, True, MOST_ALERTS + 1)
+
+def test_ten_thousand_alerts_do_not_outgrow_it_and_it_says_how_many_were_left_out() -> None:
+    record, writes = flooded(samples.revocation(), range(1, 10_001))
+
+    assert (len(record.sightings), len(record.alerts)) == (20, 20 + MOST_WAITING)
+    assert (len(record.named_alerts.left_out), writes) == (MOST_LEFT_OUT, 20 + MOST_WAITING + MOST_LEFT_OUT)
 
 
-def test_further_report_without_an_alert_does_not_say_that_there_were_more() -> None:
+def test_alert_beyond_the_places_that_are_shown_is_still_checked() -> None:
+    record, _ = flooded(samples.revocation(), range(1, 22))
+
+    assert alert(21) in record.alerts
+    assert record.named_alerts.left_out == ()
+
+
+def test_alert_takes_the_place_of_one_that_was_checked_although_it_was_left_out_before() -> None:
+    record, _ = flooded(samples.revocation(), range(1, 20 + MOST_WAITING + 3))
+    settled = [ClosedAlert(known, NOW, "It was left open.", closed=False) for known in record.named_alerts.waiting]
+    freed = record.with_settled(settled, now=LATER)
+    late = alert(20 + MOST_WAITING + 2)
+
+    again = reported(freed, replace(ANOTHER, alert=late))
+
+    assert late not in record.alerts
+    assert late in again.alerts
+    assert len(again.named_alerts.left_out) == len(record.named_alerts.left_out) - 1
+
+
+def test_alert_that_was_checked_takes_no_place_again() -> None:
+    record, _ = flooded(samples.revocation(), range(1, 22))
+    settled = record.with_settled([ClosedAlert(alert(21), NOW, "It was resolved.")], now=LATER)
+
+    assert with_report(settled, replace(ANOTHER, alert=alert(21)), now=LATER) is None
+
+
+def test_further_report_without_an_alert_takes_no_place_of_one() -> None:
     record = samples.revocation()
     for number in range(50):
         record = with_report(record, replace(ANOTHER, source=str(number)), now=LATER) or record
 
-    assert not record.more_alerts
+    assert record.named_alerts == NamedAlerts()
 
 
 def test_long_addresses_do_not_outgrow_it_either() -> None:
@@ -137,7 +175,7 @@ def test_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
 
 def test_reopened_record_keeps_its_notifications_alone() -> None:
     record = ended(
-        Reason.BLOCKED,
+        Reason.NO_KEY_MATCHES,
         key_name="key2",
         key_sha256="0" * 64,
         attributed_at=NOW,
@@ -163,7 +201,7 @@ def test_reopened_record_keeps_its_notifications_alone() -> None:
 @pytest.mark.parametrize("second", [None, samples.approval("d" * 64)])
 def test_first_approval_is_kept_unless_it_was_used(second: Approval | None) -> None:
     first = replace(samples.approval("d" * 64), reason="The first")
-    anew = reported(ended(Reason.BLOCKED, first_approval=first, approval=second))
+    anew = reported(ended(Reason.NO_KEY_MATCHES, first_approval=first, approval=second))
 
     assert (anew.first_approval, anew.approval) == (first if second is None else None, None)
 
@@ -204,7 +242,7 @@ def test_report_just_after_the_rejection_is_the_one_that_was_rejected() -> None:
 def test_that_azure_accepted_the_token_once_stays_known(alive: bool | None, is_kept: bool) -> None:
     said = samples.liveness(alive)
 
-    assert (reported(ended(Reason.BLOCKED, liveness=said)).liveness == said) is is_kept
+    assert (reported(ended(Reason.NO_KEY_MATCHES, liveness=said)).liveness == said) is is_kept
 
 
 def test_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_end() -> None:

@@ -107,6 +107,12 @@ def test_reason_ends_the_record_regardless_of_the_plan() -> None:
     assert (record.state, record.reason, record.plan) == (State.UNRESOLVED, Reason.POLICY_GONE, None)
 
 
+def test_policy_that_cannot_be_reached_is_tried_again() -> None:
+    record = decided(evaluated(reason=Reason.BLOCKED))
+    assert record is not None
+    assert (record.state, record.next_attempt) == (State.FAILED, NOW + timedelta(minutes=1))
+
+
 def test_tombstone_stays_planned() -> None:
     record = decided(evaluated(reason=Reason.POLICY_GONE, plan=POLICY))
     assert record is not None

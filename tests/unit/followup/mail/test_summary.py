@@ -76,5 +76,14 @@ def test_record_has_one_line_for_each_state_and_reason() -> None:
     record = samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="")
     again = record.end(Reason.PATH_LOST, now=NOW, detail="")
 
-    assert SummaryLine.of(record).key == LINE.key
-    assert SummaryLine.of(again).key != LINE.key
+    assert SummaryLine.of(record).kind == LINE.kind
+    assert SummaryLine.of(again).kind != LINE.kind
+
+
+def test_mail_says_that_there_are_more_than_it_has_counted() -> None:
+    tally = Tally.of(lines(3))
+    tally.is_cut = True
+    message = compose_summary(tally, security_mailbox=MAILBOX)
+
+    assert message.subject == "[SUMMARY] more than 3 unconfirmed findings"
+    assert "More than 3 unconfirmed findings. No owner was notified. The next mail is about the rest." in message.html

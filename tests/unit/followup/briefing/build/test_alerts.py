@@ -3,6 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from shared.domain.named_alerts import MOST_LEFT_OUT, NamedAlerts
 from shared.domain.revocation import ClosedAlert
 from shared.domain.states import State
 from shared.followup.briefing.model import Briefing, TimelineEntry
@@ -57,10 +60,27 @@ def test_a_mail_about_evidence_names_it() -> None:
 
 def test_an_alert_that_was_left_open_is_an_open_point_with_its_reason() -> None:
     left = ClosedAlert(samples.ALERT, NOW, "It was left open: its secret is another one.", closed=False)
-    shown = briefed(state=State.CLOSED, closed_alerts=(left,), more_alerts=True)
+    shown = briefed(state=State.CLOSED, closed_alerts=(left,))
 
     assert left.said in shown.open_points
-    assert "Reports named more than 20 alerts. The others were left open." in shown.open_points
+
+
+@pytest.mark.parametrize(("left_out", "number"), [(3, "3"), (MOST_LEFT_OUT, f"At least {MOST_LEFT_OUT}")])
+def test_alerts_that_found_no_place_are_counted(left_out: int, number: str) -> None:
+    named = NamedAlerts(left_out=tuple(f"{number:016x}" for number in range(left_out)))
+    shown = briefed(state=State.CLOSED, named_alerts=named)
+
+    assert f"{number} more alerts were reported than Sasquash checks at a time. They were left open." in (
+        shown.open_points
+    )
+
+
+def test_of_many_open_alerts_the_first_are_listed_and_the_rest_is_counted() -> None:
+    named = NamedAlerts(tuple(replace(samples.ALERT, alert=str(number)) for number in range(1, 46)))
+    points = contained(state=State.PROVEN, named_alerts=named).open_points
+
+    assert sum(str(point).startswith("Alert not closed yet") for point in points) == 20
+    assert "25 more alerts are not closed yet." in points
 
 
 def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_a_closed_one_is_history() -> None:

@@ -1,4 +1,4 @@
-"""The daily check of leaks whose stored access policy is missing or expired."""
+"""The daily check of leaks whose stored access policy is missing or expired, and of open ones."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.cloud_clients import options
 from tests.support.driver import Crashed, Driver, Lifetime, found, report
+from tests.support.watched import dismiss, nothing_watched
 
 LIST_KEYS = "/listKeys"
 GET_ACL = "comp=acl"
@@ -76,16 +77,7 @@ def under_a_policy(account: Account, **fields: datetime) -> str:
 @pytest.fixture(autouse=True)
 async def none_left(driver: Driver) -> None:
     """Records of other tests are not checked: their accounts' keys are what the tests made of them."""
-    async for record in driver.app().fast_path.store.revocations.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
-        await dismiss(driver, record)
-
-
-async def dismiss(driver: Driver, record: Revocation) -> None:
-    await driver.app().fast_path.store.revocations.change(
-        record.fingerprint,
-        lambda current: current.end(Reason.REJECTED, now=driver.clock(), detail="By hand."),
-        what="By hand.",
-    )
+    await nothing_watched(driver)
 
 
 async def test_re_created_policy_is_ended(driver: Driver, container: Container) -> None:
@@ -93,7 +85,7 @@ async def test_re_created_policy_is_ended(driver: Driver, container: Container) 
     await container(account, None)
     record = await dormant(driver, account, reason=Reason.POLICY_GONE)
     await container(account, live())
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     after = await driver.record(record.fingerprint)
     assert (after.state, after.detail) == (
         State.RECEIVED,
@@ -111,7 +103,7 @@ async def test_expired_policy_that_was_extended_is_evaluated_again(driver: Drive
     await container(account, over())
     record = await dormant(driver, account)
     await container(account, live())
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     assert (await driver.record(record.fingerprint)).state is State.RECEIVED
 
 
@@ -123,7 +115,7 @@ async def test_policy_that_refuses_the_token_still_leaves_the_record_alone(
     await container(account, over())
     record = await dormant(driver, account)
     await container(account, over() if still_there else None)
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     assert await driver.record(record.fingerprint) == record
     assert driver.sent == []
 
@@ -135,7 +127,7 @@ async def test_token_of_a_regenerated_key_is_revoked(driver: Driver, container: 
     account.keys["key1"] = new_storage_key()
     await driver.cloud.model.keys_changed()
     await container(account, live())
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     after = await driver.record(record.fingerprint)
     assert (after.state, after.reason) == (State.DISMISSED, Reason.COVERED)
     assert f"key1 of {account.name}" in after.detail
@@ -149,7 +141,7 @@ async def test_key_that_signs_nothing_of_it_may_change(driver: Driver, container
     record = await dormant(driver, account)
     account.keys["key2"] = new_storage_key()
     await driver.cloud.model.keys_changed()
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     assert await driver.record(record.fingerprint) == record
 
 
@@ -160,7 +152,7 @@ async def test_expired_token_is_not_live_and_azure_is_not_asked(driver: Driver, 
     record = await dormant(driver, account, text)
     driver.clock.advance(hours=2)
     listed = len(driver.requests(LIST_KEYS))
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     after = await driver.record(record.fingerprint)
     assert (after.state, after.reason) == (State.DISMISSED, Reason.EXPIRED)
     assert driver.messages("follow-up", record.fingerprint) == [(0.0, 0)]
@@ -178,12 +170,12 @@ async def test_unreadable_record_stops_no_other(
         await container(account, live())
     driver.fault(f"{accounts[1].name}{LIST_KEYS}", status=403, times=None)
     with caplog.at_level(logging.WARNING):
-        await driver.app().background.dormant_policies.recheck()
+        await driver.app().background.daily_rechecks.run()
     states = [(await driver.record(record.fingerprint)).state for record in records]
     assert states == [State.RECEIVED, State.UNRESOLVED, State.RECEIVED]
     assert records[1].fingerprint[:12] in caplog.text
     driver.cloud.faults.clear()
-    await driver.app().background.dormant_policies.recheck()  # the next day
+    await driver.app().background.daily_rechecks.run()  # the next day
     assert (await driver.record(records[1].fingerprint)).state is State.RECEIVED
 
 
@@ -193,7 +185,7 @@ async def test_account_that_can_t_be_reached_is_left_for_the_next_day(driver: Dr
     record = await dormant(driver, account)
     await container(account, live())
     account.properties["networkAcls"] = {"defaultAction": "Deny"}
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     assert await driver.record(record.fingerprint) == record
 
 
@@ -203,7 +195,7 @@ async def test_keys_are_listed_once_for_all_dormant_leaks_of_an_account(driver: 
     for days in (1, 2, 3):
         await dormant(driver, account, under_a_policy(account, start=datetime.now(UTC) - timedelta(days=days)))
     listed = len(driver.requests(LIST_KEYS))
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     assert len(driver.requests(LIST_KEYS)) == listed + 1
 
 
@@ -216,7 +208,7 @@ async def test_order_for_a_missing_policy_is_left_to_people(driver: Driver, cont
     order, _ = await ledger.claim(finding)
     order = await ledger.save(replace(record, finding=finding, etag=order.etag), what="")
     await container(account, live())
-    await driver.app().background.dormant_policies.recheck()
+    await driver.app().background.daily_rechecks.run()
     assert await driver.record(order.fingerprint) == order
 
 
@@ -226,7 +218,7 @@ async def test_record_that_moved_on_meanwhile_is_left_to_who_moved_it(driver: Dr
     record = await dormant(driver, account)
     await container(account, live())
     life = Lifetime(stops_at="/contain/messages")
-    checking = asyncio.create_task(driver.app(life).background.dormant_policies.recheck())
+    checking = asyncio.create_task(driver.app(life).background.daily_rechecks.run())
     await life.stopped.wait()
     await dismiss(driver, record)
     life.go.set()
@@ -247,10 +239,10 @@ async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, conta
         await container(account, live())
         life = Lifetime(ends_at=number, carried_out=after)
         with contextlib.suppress(Crashed):
-            await driver.app(life).background.dormant_policies.recheck()
+            await driver.app(life).background.daily_rechecks.run()
         stands = await driver.record(record.fingerprint)
         if stands.state is State.UNRESOLVED:
-            await driver.app().background.dormant_policies.recheck()  # the next day
+            await driver.app().background.daily_rechecks.run()  # the next day
             stands = await driver.record(record.fingerprint)
         assert stands.state is State.RECEIVED, f"crashed at call {number}"
         assert driver.messages("contain", record.fingerprint), f"crashed at call {number}"

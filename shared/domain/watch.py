@@ -1,0 +1,47 @@
+"""Which decided leaks are watched, since what others do may change the verdict, and until when. Pure."""
+
+from datetime import UTC, datetime
+from enum import Enum
+
+from shared.domain.revocation import Revocation
+from shared.domain.states import Reason, State
+from shared.domain.target import CAN_BE_UNDONE_BY_OTHERS
+
+FOR_EVER = datetime(2200, 1, 1, tzinfo=UTC)
+_DORMANT = frozenset({Reason.POLICY_GONE, Reason.POLICY_EXPIRED})
+_UNDECIDED = frozenset({State.OBSERVED, State.AWAITING_APPROVAL})
+_EXECUTED = frozenset({State.PROVEN, State.CLOSED, State.FAILED})
+
+
+class Watch(Enum):
+    """For what a record is watched."""
+
+    NOTHING = "nothing"
+    DORMANT = "dormant"  # its policy is missing or expired, and may be put back
+    ENDED = "ended"  # its policy was ended, for it or for another leak, and may be put back
+    OPEN = "open"  # nobody has revoked it yet, and somebody may by hand
+
+
+def watch(revocation: Revocation) -> Watch:
+    """Return for what the record is watched, whatever the time. Orders and forged tokens are not."""
+    credential, execution = revocation.finding.credential, revocation.execution
+    if credential is None or revocation.key_sha256 is None:
+        return Watch.NOTHING
+    if revocation.reason in _DORMANT:
+        return Watch.DORMANT
+    ended = execution is not None and execution.action in CAN_BE_UNDONE_BY_OTHERS and revocation.state in _EXECUTED
+    if credential.policy is not None and (ended or revocation.reason is Reason.COVERED):
+        return Watch.ENDED
+    waits = revocation.state in _UNDECIDED or revocation.reason is Reason.UNDECIDED
+    return Watch.OPEN if waits and execution is None and revocation.signer is not None else Watch.NOTHING
+
+
+def watched_until(revocation: Revocation) -> datetime | None:
+    """Return until when the record is watched: its token's end, or for ever; None where it is not.
+
+    One that is dormant is watched after that, too: it ends as expired then.
+    """
+    credential, kind = revocation.finding.credential, watch(revocation)
+    if credential is None or kind is Watch.NOTHING:
+        return None
+    return FOR_EVER if kind is Watch.DORMANT or credential.ends is None else credential.ends
