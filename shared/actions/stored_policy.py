@@ -68,6 +68,7 @@ class StoredPolicySpec(ActionSpec):
         "before.",
     )
     done_text = "{target} of {account} was revoked."
+    others_text = "{target} was ended"
     found_text = "{target} of {account} was ended by somebody else: Sasquash changed nothing."
     recovery_texts = (
         "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the paths "
@@ -109,6 +110,12 @@ class StoredPolicySpec(ActionSpec):
     def done(self, target: str, account: str) -> str:
         """Return that the policy was revoked."""
         text = super().done(target, account)
+        return f"{text[0].upper()}{text[1:]}"
+
+    @override
+    def by_others(self, target: str, *, undone: bool) -> str:
+        """Return what others did to the policy."""
+        text = super().by_others(target, undone=undone)
         return f"{text[0].upper()}{text[1:]}"
 
     def used(self, target: str) -> str:

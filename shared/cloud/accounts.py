@@ -266,7 +266,7 @@ class Accounts:
                 )
                 yield ref, item
 
-    async def facts(self, ref: AccountRef) -> AccountFacts:
+    async def facts(self, ref: AccountRef | AccountFacts) -> AccountFacts:
         """Return the account's current properties in ARM; tags are never cached (design decision 3)."""
         client = self._client_for(ref.subscription)
         with translate_errors(f"Reading account {ref.name}", meaning=from_account):
@@ -278,7 +278,7 @@ class Accounts:
         async for ref, account in self._listed(subscription):
             yield self._facts(ref, account)
 
-    def _facts(self, ref: AccountRef, account: StorageAccount) -> AccountFacts:
+    def _facts(self, ref: AccountRef | AccountFacts, account: StorageAccount) -> AccountFacts:
         access = Access.of(account)
         return AccountFacts(
             id=ref.id,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
 from shared.domain.approval import Approval, AtDeadline, EvidenceCheck, Rejection
+from shared.domain.changed_by import Unknown
 from shared.domain.execution import (
     Execution,
     KeyDistribution,
@@ -49,6 +50,19 @@ class Change:
     reason: Reason | None = None
     revivals: int = 0
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignChange:
+    """What Azure's logs said at `at` about who made a change that is not ours.
+
+    `change` is the record's change that it led to. `unknown`: nobody is named, and why.
+    """
+
+    change: Change
+    at: datetime
+    said: RichText
+    unknown: Unknown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +198,8 @@ class Revocation:
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
     refusal: Refusal | None = None  # the latest one of its action; None: there was none, or it was reopened since
     signer: Signer | None = None  # which key signed it, once verified; it stays when the key is gone
+    undone: Execution | None = None  # the execution of before the last revival, which somebody undid
+    changed_by: ForeignChange | None = None  # None: not looked up yet, or nobody else has changed anything
     closed_alerts: tuple[ClosedAlert, ...] = ()  # the latest; `named_alerts` knows more
     named_alerts: NamedAlerts = field(default_factory=NamedAlerts)  # those beyond the sightings, and what is settled
     usage: Usage | None = None  # None: not checked yet

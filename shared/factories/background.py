@@ -354,10 +354,11 @@ class Background:
         from shared.cloud.logs import UsageLogs
         from shared.followup import steps
         from shared.followup.events import StateEvents
+        from shared.followup.incidents.amendments import Amendments
         from shared.followup.investigation.evidence import EvidenceStep
         from shared.followup.investigation.other_policies import OtherPolicies
         from shared.followup.investigation.residual_exposure import ResidualExposure
-        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep
+        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep, WhoChangedStep
         from shared.followup.owners.notify import Notifier
         from shared.followup.step import Steps
 
@@ -371,11 +372,15 @@ class Background:
             process.transport,
             clock=process.clock,
         )
+        amendments = Amendments(incidents, store.clock)
         return Steps(
             concurrent=(
                 steps.KeyDistributionStep(self.key_distribution),
                 steps.EventStep(StateEvents(process.clients.topic), self.traces),
-                UsageStep(logs=logs, incidents=incidents, store=store),
+                UsageStep(logs=logs, amendments=amendments, store=store),
+                WhoChangedStep(
+                    who=self.who_changed, accounts=self._fast_path.accounts, amendments=amendments, store=store
+                ),
                 ResidualExposureStep(exposure),
             ),
             beside_verification=(

@@ -14,11 +14,11 @@ from azure.data.tables import TableEntity
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.approval import Approval, EvidenceCheck, Rejection
-from shared.domain.execution import Liveness, LockedDown, Plan
+from shared.domain.execution import Execution, Liveness, LockedDown, Plan
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
 from shared.domain.named_alerts import NamedAlerts
-from shared.domain.revocation import ClosedAlert, HistoryHead, Notification, Revocation, Sighting
+from shared.domain.revocation import ClosedAlert, ForeignChange, HistoryHead, Notification, Revocation, Sighting
 from shared.domain.text import RichText
 from shared.domain.usage import Usage
 from shared.persistence.rows import new_row
@@ -43,6 +43,8 @@ _APART: dict[str, tuple[str, Any]] = {
     "rejections": ("Rejections", tuple[Rejection, ...]),
     "evidence_check": ("EvidenceCheck", EvidenceCheck | None),
     "head": ("Head", HistoryHead | None),
+    "changed_by": ("ChangedBy", ForeignChange | None),
+    "undone": ("Undone", Execution | None),
     "notifications": ("Notifications", tuple[Notification, ...]),
 }
 # Objects that others take the place of: what a newer version says of one does not hold for the next.
@@ -50,6 +52,7 @@ _REPLACED = frozenset({"Facts", "Policy", "Plan", "Usage", "Liveness", "FirstApp
 # What a snapshot goes without if it is too long, in this order. The history says what is lost.
 _EXPENDABLE = (
     *("Usage", "Remains", "Sightings", "ClosedAlerts", "NamedAlerts", "EvidenceCheck", "Liveness"),
+    *("ChangedBy", "Undone"),
     *("Policy", "Facts", "Paths", "Lockdown"),
 )
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
@@ -102,6 +105,8 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, Any]:
                 rejections=(),
                 evidence_check=None,
                 head=None,
+                changed_by=None,
+                undone=None,
                 notifications=(),
                 etag="",
                 written=None,

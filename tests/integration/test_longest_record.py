@@ -14,6 +14,7 @@ from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, ReadAlert, Rejection
 from shared.domain.caller import Caller
+from shared.domain.changed_by import Unknown
 from shared.domain.decision import plan as plans
 from shared.domain.execution import (
     Execution,
@@ -31,6 +32,7 @@ from shared.domain.revocation import (
     Change,
     ClosedAlert,
     Filed,
+    ForeignChange,
     Notification,
     Owner,
     Revocation,
@@ -173,6 +175,8 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             (ReadAlert(ALERT, EvidenceOutcome.UNCHECKED),) * (21 + MOST_WAITING),
         ),
         reported_again_at=LATER,
+        undone=replace(execution, verification_tokens=()),
+        changed_by=ForeignChange(LAST, LATER, RichText.of("It was changed by somebody. " * 40), Unknown.NOT_FOUND),
         refusal=Refusal('"' * 300, LATER, LATER, ("ab" * 6,) * 8),
         signer=Signer("key1", DIGEST, LATER, str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)), DIGEST),
         key_distribution=KeyDistribution(

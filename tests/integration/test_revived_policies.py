@@ -151,3 +151,16 @@ async def test_observed_leak_that_nobody_revokes_is_left_alone(driver: Driver) -
     driver.sent.clear()
     before = await driver.record(finding.fingerprint)
     assert await checked(driver, finding) == before
+
+
+async def test_mail_says_who_put_the_policy_back(driver: Driver) -> None:
+    account = await driver.account(tags=TAGS)
+    account.logged |= {"file": ("StorageWrite",)}
+    finding = await closed(driver, account)
+    await put_back(driver, account)
+    await checked(driver, finding)
+    record = await followed(driver, finding)
+    assert record.changed_by is not None
+    said = "was put back by a client that has key1"
+    assert said in str(record.changed_by.said)
+    assert said in driver.mails(account.name)[-1].body

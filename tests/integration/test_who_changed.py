@@ -7,7 +7,6 @@ tests/local/storage/test_log.py cite.
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from local.network.faults import Effect
@@ -19,13 +18,12 @@ from shared.domain.target import ActionKind, PolicyTarget
 from shared.errors import TransientFailure
 from shared.sas import Service
 from tests.support import shares
-from tests.support.cloud_clients import browser
+from tests.support.arm_people import by_arm
 from tests.support.deployment import Deployment
 from tests.support.driver import Driver, found, report
 from tests.support.leaks import account_sas
 from tests.support.policy_resources import PLACES
 
-API = "api-version=2026-09-01"
 TARGETS = {
     "container": PolicyTarget(Service.BLOB, "models", "partners"),
     "queue": PolicyTarget(Service.QUEUE, "models", "partners"),
@@ -50,19 +48,6 @@ async def facts(driver: Driver, account: Account) -> AccountFacts:
     ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
     return await accounts.facts(ref)
-
-
-async def by_arm(driver: Driver, method: str, path: str, body: object) -> None:
-    """Call ARM as the developer, a person."""
-    token = driver.cloud.entra.mint(
-        driver.cloud.model.identities["developer"], audience="https://management.azure.com"
-    )
-    async with browser(driver.cloud) as client:
-        url = f"https://management.azure.com{path}?{API}"
-        answer: httpx.Response = await client.request(
-            method, url, json=body, headers={"authorization": f"Bearer {token}"}
-        )
-    assert answer.is_success, answer.text
 
 
 async def of_key(driver: Driver, account: Account, key: str = "key1") -> ChangedBy:

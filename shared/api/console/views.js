@@ -141,6 +141,7 @@ export function record(found, acts, onAct) {
     acts.length ? form : null,
     plan(found), leak(found),
     found.verification ? section('Verification', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,
+    found.changed_by ? section('Changed by others', bullets([rich(found.changed_by)])) : null,
     found.remains?.length ? section('Remaining exposure', bullets(found.remains.map(rich))) : null,
     usage(found), timeline(found),
   ];

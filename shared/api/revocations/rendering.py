@@ -66,6 +66,7 @@ def whole(
         "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
         "refusal": revocation.refusal if revocation.reason is Reason.BLOCKED else None,
         "execution": _execution(execution) if execution is not None else None,
+        "changed_by": revocation.changed_by.said if revocation.changed_by is not None else None,
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
         "incident": revocation.filed,
     }

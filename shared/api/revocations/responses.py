@@ -455,6 +455,10 @@ class Revocation(Summary, frozen=True, kw_only=True):
         tuple[RichText, ...] | None,
         Meta(description="Exposure that remains after the revocation; null until checked."),
     ]
+    changed_by: Annotated[
+        RichText | None,
+        Meta(description="Who revoked it by hand, or put its policy back, by Azure's logs; null where nobody did."),
+    ]
     owners: Annotated[tuple[Owner, ...] | None, Meta(description="People to notify; null until looked up.")]
     owners_rejected: Annotated[tuple[str, ...], Meta(description="People who are not notified, and why.")]
     notifications: tuple[Notification, ...]

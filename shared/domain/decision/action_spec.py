@@ -67,6 +67,10 @@ class ActionSpec(ABC):
     done_text: ClassVar[str] = ""
     found_text: ClassVar[str] = ""
     """What somebody else did to the same effect."""
+    others_text: ClassVar[str] = "{target} was changed"
+    """A clause for the same, to be followed by who it was."""
+    undone_text: ClassVar[str] = "{target} was put back"
+    """A clause for what others did to undo it."""
     used_text: ClassVar[str] = "{target}"
     recovery_texts: ClassVar[tuple[str, ...]] = ()
     still_accepted_text: ClassVar[Line] = ""
@@ -110,6 +114,10 @@ class ActionSpec(ABC):
             return self.done(execution.target, account)
         text = self._filled(self.found_text, execution.target, account)
         return f"{text[0].upper()}{text[1:]}"
+
+    def by_others(self, target: str, *, undone: bool) -> str:
+        """Return what others did to the target, or to undo the action, as a clause that begins a sentence."""
+        return self._filled(self.undone_text if undone else self.others_text, target)
 
     def used(self, target: str) -> str:
         """Return what affected consumers used, to complete "Anything else that used …"."""

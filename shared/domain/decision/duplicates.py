@@ -120,7 +120,9 @@ def resumed(current: Revocation, *, now: datetime, detail: str) -> Revocation:
 
 def revived(current: Revocation, *, now: datetime, detail: str) -> Revocation:
     """Return the record of a leak that is valid again, to be decided on as if it were new: all of it is news."""
-    return reopened(current, now=now, detail=detail, reason=Reason.REVIVED)
+    ended = current.execution
+    undone = replace(ended, verification_tokens=()) if ended is not None else None
+    return replace(reopened(current, now=now, detail=detail, reason=Reason.REVIVED), undone=undone)
 
 
 def reopened(current: Revocation, *, now: datetime, detail: str, reason: Reason | None = None) -> Revocation:

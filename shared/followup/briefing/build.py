@@ -203,6 +203,8 @@ def _open_points(revocation: Revocation) -> list[Line]:
     verification = revocation.verification
     if verification is not None and verification.outcome is Outcome.ARM_ONLY:
         points.append("Check from a network with access to the account that such a token is rejected.")
+    if revocation.changed_by is not None:
+        points.append(revocation.changed_by.said)
     points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
     points.extend(f"Alert not closed yet: {alert}." for alert in waiting[:_MOST_LISTED])

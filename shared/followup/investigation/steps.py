@@ -1,16 +1,22 @@
-"""The steps that investigate: who used a leak, and what stays exposed after its revocation."""
+"""The steps that investigate: who used a leak, who else changed something, and what stays exposed."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from shared.actions.registry import ACTION_SPECS
+from shared.cloud.accounts import Accounts
 from shared.cloud.logs import UsageLogs
+from shared.domain.account import AccountFacts
+from shared.domain.changed_by import ChangedBy, Log, Unknown
+from shared.domain.others_changes import OthersChange, lookup_due_in, others_change
 from shared.domain.pending_steps import needs_residual_check, usage_due_in
-from shared.domain.revocation import Revocation
+from shared.domain.revocation import ForeignChange, Revocation
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.domain.usage import Usage
 from shared.errors import Blocked
-from shared.followup.briefing.build import brief
 from shared.followup.briefing.usage import summary
-from shared.followup.incidents.sharepoint import Incidents
+from shared.followup.incidents.amendments import Amendments
+from shared.followup.investigation.changed_by import WhoChanged
 from shared.followup.investigation.residual_exposure import ResidualExposure
 from shared.followup.step import Done
 from shared.persistence.store import Store
@@ -24,7 +30,7 @@ class UsageStep:
     leased: ClassVar[bool] = False
 
     logs: UsageLogs
-    incidents: Incidents
+    amendments: Amendments
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
@@ -44,21 +50,53 @@ class UsageStep:
             usage = Usage(self.store.clock(), unknown=str(error))
         before = revocation.usage
         if before is not None and usage != replace(before, at=usage.at):
-            await self._amend(replace(revocation, usage=usage), news=summary(usage))
+            await self.amendments.add(replace(revocation, usage=usage), news=summary(usage))
         changed = await self.store.revocations.change(
             revocation.fingerprint, lambda current: replace(current, usage=usage), what=summary(usage)
         )
         return Done(again=usage_due_in(changed, now=self.store.clock()) if changed is not None else None)
 
-    async def _amend(self, revocation: Revocation, *, news: str) -> None:
-        """Update the record's own incident, if there is one."""
-        filed, briefing = revocation.filed, brief(revocation, now=self.store.clock())
-        if filed is None or filed.shared:
-            return
-        if filed.sink == self.incidents.name:
-            await self.incidents.amend(filed.item_id, briefing, news=news)
-        else:  # see IncidentStep; an incident that exists is updated
-            await self.incidents.file(briefing)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhoChangedStep:
+    """Reads in the logs who revoked the leak by hand, or put its policy back. Later news go into the incident."""
+
+    name: ClassVar[str] = "who changed it"
+    leased: ClassVar[bool] = False
+
+    who: WhoChanged
+    accounts: Accounts
+    amendments: Amendments
+    store: Store
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due when people are notified, and again when the logs have it, if they did not at first."""
+        return lookup_due_in(revocation, now=self.store.clock())
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Read the logs, and record what they say. Raises SasquashError."""
+        change, account = others_change(revocation), revocation.account
+        if change is None or account is None:
+            return Done()
+        found = await self._found(change, account)
+        what = ACTION_SPECS[change.execution.action].by_others(change.execution.target, undone=change.is_undoing)
+        now = self.store.clock()
+        known = ForeignChange(change.known, now, found.said(what), found.unknown)
+        noted = replace(revocation, changed_by=known)
+        if revocation.changed_by is not None and known.unknown is None:
+            await self.amendments.add(noted, news=str(known.said))
+        again = lookup_due_in(noted, now=now)
+        return Done(lambda current: replace(current, changed_by=known), str(known.said), again=again)
+
+    async def _found(self, change: OthersChange, account: AccountFacts) -> ChangedBy:
+        try:
+            if change.execution.action is ActionKind.ACCOUNT_KEY:
+                current, until = await self.accounts.facts(account), self.store.clock()
+                return await self.who.of_key(current, change.execution.target, since=change.since, until=until)
+            target = PolicyTarget.parse(change.execution.target)
+            return await self.who.of_policy(account, target, since=change.since, own=change.own)
+        except Blocked as error:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=str(error))
 
 
 @dataclass(frozen=True, slots=True)

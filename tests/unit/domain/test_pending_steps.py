@@ -253,13 +253,13 @@ def test_people_are_asked_again_where_an_alert_confirms_the_evidence_and_nowhere
     )
     known = replace(asked, evidence_check=read_as(outcome, *named("dc1"), at=LATER))
     is_news = outcome is EvidenceOutcome.CONFIRMED
-    told = replace(
+    informed = replace(
         known,
         notifications=(*asked.notifications, Notification(State.AWAITING_APPROVAL, ("security@contoso.com",), LATER)),
     )
 
     assert (unnotified(known), unfiled(known)) == (is_news, is_news)
-    assert (unnotified(told), unfiled(told)) == (False, False)
+    assert (unnotified(informed), unfiled(informed)) == (False, False)
 
 
 # What an alert alone says
