@@ -48,7 +48,9 @@ _APART: dict[str, tuple[str, Any]] = {
     "notifications": ("Notifications", tuple[Notification, ...]),
 }
 # Objects that others take the place of: what a newer version says of one does not hold for the next.
-_REPLACED = frozenset({"Facts", "Policy", "Plan", "Usage", "Liveness", "FirstApproval", "EvidenceCheck", "Head"})
+_REPLACED = frozenset(
+    {"Facts", "Policy", "Plan", "Usage", "Liveness", "FirstApproval", "EvidenceCheck", "Head", "ChangedBy", "Undone"}
+)
 # What a snapshot goes without if it is too long, in this order. The history says what is lost.
 _EXPENDABLE = (
     *("Usage", "Remains", "Sightings", "ClosedAlerts", "NamedAlerts", "EvidenceCheck", "Liveness"),

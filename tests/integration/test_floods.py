@@ -77,7 +77,7 @@ async def test_lines_that_were_removed_without_an_answer_are_sent_once(driver: D
 
 
 INSERT = "POST https://sasquashstate.table.core.windows.net/digest"
-UPDATE = "PUT https://sasquashstate.table.core.windows.net/digest(PartitionKey='lock'"
+UPDATE = "PATCH https://sasquashstate.table.core.windows.net/digest(PartitionKey='lock'"
 
 
 @pytest.mark.parametrize("call", [INSERT, UPDATE], ids=["new", "of a crashed instance"])

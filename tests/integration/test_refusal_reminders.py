@@ -8,7 +8,7 @@ from local.network.faults import Effect
 from local.tenant.model import Account, Mail
 from shared.domain.finding import Finding
 from shared.domain.states import State
-from shared.errors import Blocked, SasquashError
+from shared.errors import SasquashError, StorageRefused
 from shared.operations import refusal_reminders
 from shared.persistence.queues import Message
 from tests.support.containment import LIST_KEYS, REGENERATE
@@ -183,7 +183,7 @@ async def test_lease_that_is_refused_is_reported_and_sends_nothing(driver: Drive
     driver.clock.advance(days=1)
     driver.fault("/digest", Effect.NONE, times=2)
     driver.fault("/digest", status=403)
-    with pytest.raises(Blocked, match="Leasing a reminder"):
+    with pytest.raises(StorageRefused, match="Leasing a reminder"):
         await daily(driver)
     assert len(await daily(driver)) == 1
 
@@ -225,5 +225,5 @@ async def test_old_rows_are_removed(driver: Driver) -> None:
     assert len(await rows.mailed()) == 1
     driver.clock.advance(days=8)
     assert await rows.mailed() == {}
-    table = driver.app().background.summary_mail.table
+    table = driver.app().background.summary_mail.lines.table
     assert [row async for row in table.query_entities("PartitionKey eq 'reminder'")] == []

@@ -120,7 +120,7 @@ async def test_instance_that_ends_while_it_removes_lines_has_none_mailed_again(
 
 async def test_lines_whose_removal_fails_are_not_mailed_again(driver: Driver, app: App) -> None:
     await added(driver, app, 3)
-    driver.fault("/digest(PartitionKey='mailed',RowKey='~000')", Effect.STATUS, status=503, times=20)
+    driver.fault("/digest(PartitionKey='mailed',RowKey='~000", Effect.STATUS, status=503, times=20)
     with pytest.raises(TransientFailure):
         await app.background.summary_mail.send()
     driver.cloud.faults.clear()

@@ -215,9 +215,10 @@ async def test_incident_is_updated_although_its_lock_was_written_without_an_answ
     await followed_up(driver, app)
     await app.fast_path.ingest.receive(malformed(2))
     await followed_up(driver, app)
-    driver.fault(f"PUT {DIGEST}(", status=503, after=True)
+    fault = driver.fault(f"PATCH {DIGEST}(", status=503, after=True)
     await app.background.hourly_incidents.update()
     [incident] = since.incidents
+    assert fault.hits == 1
     assert incident.fields["Title"].startswith("2 unconfirmed findings")
 
 

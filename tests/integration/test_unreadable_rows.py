@@ -249,6 +249,25 @@ async def test_account_whose_lock_can_t_be_read_is_free_once_its_holder_is_certa
     assert kept["Intent"] == before["Intent"]
 
 
+async def test_account_is_not_held_up_by_what_a_holder_may_have_done_and_nobody_can_read(
+    driver: Driver, account: Account
+) -> None:
+    gone, leak = leak_of(account), leak_of(account)
+    lock = await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
+    driver.clock.advance(minutes=4)
+    driver.fault("/listKeys", status=403, times=None)
+    await driver.app().fast_path.ingest.receive(report(leak))
+    driver.cloud.faults.clear()
+    key = f"unsettled~{lock.intent.holder}"
+    table = driver.app().fast_path.store.accounts._table
+    await table.update_entity({"PartitionKey": account.name, "RowKey": key, "Schema": SCHEMA + 1})
+    kept = (await driver.rows(account.name))[key]
+    driver.clock.advance(minutes=2)
+    await driver.app().fast_path.containment.resume(Message(leak.fingerprint))
+    assert ((await driver.record(leak.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+    assert (await driver.rows(account.name))[key] == kept
+
+
 async def test_crashed_action_is_settled_beside_a_record_that_can_t_be_read(driver: Driver, account: Account) -> None:
     """Its lock names both leaks: the account must not stay locked because of one of them."""
     first, second = leak_of(account), leak_of(account)
@@ -340,13 +359,13 @@ async def test_summary_mail_goes_without_a_line_and_a_record_that_can_t_be_read(
     mail = app.background.summary_mail
     for fingerprint in (good.fingerprint, bad.fingerprint):
         await mail.add(await driver.record(fingerprint))
-    lines = {"PartitionKey": "line", "RowKey": f"{bad.fingerprint}~failed~crashed"}
-    await mail.table.update_entity(lines | {"Line": "{"})
+    line = {"PartitionKey": "line~failed~crashed", "RowKey": bad.fingerprint}
+    await mail.lines.table.update_entity(line | {"Line": "{"})
     sent = len(driver.cloud.model.mails)
     driver.clock.advance(hours=2)
     await mail.send()
     assert len(driver.cloud.model.mails) == sent + 1
-    assert (await mail.table.get_entity(partition_key="line", row_key=lines["RowKey"]))["Line"] == "{"
+    assert (await mail.lines.table.get_entity(line["PartitionKey"], bad.fingerprint))["Line"] == "{"
 
 
 async def test_time_of_a_mail_that_can_t_be_read_does_not_stop_it(driver: Driver) -> None:
@@ -354,8 +373,8 @@ async def test_time_of_a_mail_that_can_t_be_read_does_not_stop_it(driver: Driver
     failure = await app.background._failure_records.note("test", "time", reason=Reason.CRASHED, detail="Good.")
     mail = app.background.summary_mail
     await mail.add(await driver.record(failure.fingerprint))
-    await mail.table.upsert_entity({"PartitionKey": "mailed", "RowKey": "failed~crashed", "At": "then"})
-    await mail.table.upsert_entity({"PartitionKey": "lock", "RowKey": "lock", "Until": "then"})
+    await mail.lines.table.upsert_entity({"PartitionKey": "mailed", "RowKey": "failed~crashed", "At": "then"})
+    await mail.lines.table.upsert_entity({"PartitionKey": "lock", "RowKey": "lock", "Until": "then"})
     sent = len(driver.cloud.model.mails)
     await mail.send()
     assert len(driver.cloud.model.mails) == sent  # who wrote the lock may be sending

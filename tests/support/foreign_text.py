@@ -112,6 +112,7 @@ _FORMED = {
     "Plan.target": "check_target: see PolicyTarget.policy",
     "Signer.policy": "PolicyTarget; not shown",
     "PolicyTarget.resource": "a pattern",
+    "Revocation.as_read": "JSON as it was stored; only in memory, and written back as JSON",
 }
 _OURS = (
     *("Code.code", "Credential.key_sha256", "Credential.signature_sha256", "Execution.confirmed_by"),

@@ -1,10 +1,8 @@
 """A row that can't be read is kept, named, and worked around, in every table."""
 
-import json
 import logging
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import count
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,87 +14,14 @@ from shared.domain.target import ActionKind
 from shared.errors import AccountBusy, MalformedEvent, UnreadableRow
 from shared.persistence import queues
 from shared.persistence.account_rows import Attributed, Rotation
-from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME, AccountTable
-from shared.persistence.history_rows import Copied, HistoryRows
-from shared.persistence.hourly_groups import HourlyGroups
-from shared.persistence.outages import Loss, Outages
-from shared.persistence.outbox import Outbox
-from shared.persistence.pruning import Pruning
-from shared.persistence.readiness import AccountCheck, DrillRun, ReadinessTable
-from shared.persistence.revocations import Ledger
+from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME
+from shared.persistence.history_rows import Copied
+from shared.persistence.outages import Loss
+from shared.persistence.readiness import AccountCheck, DrillRun
 from shared.persistence.rows import SCHEMA
-from shared.persistence.state_index import StateIndex
-from shared.persistence.unreadable_rows import UnreadableRows
 from tests.support import samples
-from tests.support.memory_tables import Stored
 from tests.support.samples import ACCOUNT, NOW
-
-SECRET = "sig=UNhY4JhezH9gQYqvDMWrWH9CwlcKiECVqejMrND2VFw%3D"
-BROKEN = {  # how a row may be unreadable: by its text, a value of a newer version, or its number
-    "no JSON": lambda text: "{" + SECRET,
-    "an unknown value": lambda text: text.replace("received", "quarantined").replace("account_key", "new_action"),
-    "another type": lambda text: json.dumps([SECRET]),
-}
-ways = pytest.mark.parametrize("way", [*BROKEN, "a newer format"])
-
-
-class Place:
-    """The tables in memory, with everything that reads them."""
-
-    def __init__(self) -> None:
-        self.stored = Stored()
-        self.now = NOW
-        numbers = count(1)
-        table = self.stored.client.get_table_client
-        self.unreadable = UnreadableRows(table, clock=self.clock)
-        note = self.unreadable.note
-        self.index = StateIndex(table("states"), clock=self.clock, set_aside=note)
-        self.outbox = Outbox(table("outbox"), clock=self.clock, set_aside=note)
-        self.ledger = Ledger(
-            table("revocations"),
-            self.index,
-            clock=self.clock,
-            new_id=lambda: f"{next(numbers):036}",
-            set_aside=note,
-        )
-        self.accounts = AccountTable(
-            table("accounts"), clock=self.clock, new_id=lambda: f"id{next(numbers)}", set_aside=note
-        )
-        self.history = HistoryRows(table("revocations"), set_aside=note)
-        self.readiness = ReadinessTable(table("readiness"), set_aside=note)
-        self.groups = HourlyGroups(
-            table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}", set_aside=note
-        )
-        self.outages = Outages(table("digest"), clock=self.clock, set_aside=note)
-        self.pruning = Pruning(table("revocations"), index=self.index, accounts=self.accounts, outbox=self.outbox)
-
-    def clock(self) -> datetime:
-        return self.now
-
-    def spoil(self, table: str, partition: str, key: str, column: str, way: str) -> dict[str, Any]:
-        """Make a row unreadable; return it."""
-        row = self.stored.row(table, partition, key)
-        if way in BROKEN:
-            self.stored.change(table, partition, key, **{column: BROKEN[way](row[column])})
-        else:
-            self.stored.change(table, partition, key, Schema=SCHEMA + 1)
-        return self.stored.row(table, partition, key)
-
-    async def noted(self) -> set[tuple[str, str]]:
-        return {(row.table, row.key) for row in await self.unreadable.all()}
-
-    async def record(self, seed: str = "key2") -> Revocation:
-        record, _ = await self.ledger.claim(samples.finding(samples.account_sas(key_name=seed)))
-        return record
-
-    def spoil_record(self, record: Revocation, way: str) -> dict[str, Any]:
-        return self.spoil("revocations", record.fingerprint[:2], record.fingerprint, "Record", way)
-
-    async def spoiled_lock(self, way: str) -> dict[str, Any]:
-        """Have the account locked by a holder that has attributed a leak, and its row unreadable; return that."""
-        lock = await self.accounts.acquire(ACCOUNT, fingerprint="ab" * 32)
-        await self.accounts.attribute(lock, [Attributed("ab" * 32, ActionKind.ACCOUNT_KEY, "key1", "v")])
-        return self.spoil("accounts", ACCOUNT, "lock", "Intent", way)
+from tests.support.unreadable import Place, ways
 
 
 @pytest.fixture
@@ -148,6 +73,27 @@ async def test_every_record_of_a_state_is_found_beside_an_unreadable_one(place: 
     found = [record.fingerprint async for record in place.ledger.ended_for(Reason.POLICY_GONE)]
     assert found == [ended[1].fingerprint]
     assert len(place.stored.keys("states", "unresolved")) == 2  # its row in the index stays, too
+
+
+@ways
+async def test_every_watched_record_is_found_beside_an_unreadable_one(place: Place, way: str) -> None:
+    ended = []
+    for key in ("key1", "key2"):
+        signed = replace(await place.record(key), key_name="key1", key_sha256="ab" * 32)
+        ended.append(await place.ledger.save(signed.end(Reason.POLICY_GONE, now=NOW, detail="Gone."), what="Gone."))
+    place.spoil_record(ended[0], way)
+    assert [record.fingerprint async for record in place.ledger.watched()] == [ended[1].fingerprint]
+
+
+async def test_record_that_does_not_say_when_its_leak_was_reported_is_not_taken_for_gone(place: Place) -> None:
+    record = await place.record()
+    assert await place.ledger.received_at(record.fingerprint) == NOW
+    assert await place.ledger.received_at("cd" * 32) is None
+    for columns in ({"Schema": SCHEMA + 1}, {"ReceivedAt": "then", "ReceivedAt@odata.type": "Edm.String"}):
+        place.stored.change("revocations", record.fingerprint[:2], record.fingerprint, **columns)
+        with pytest.raises(UnreadableRow):
+            await place.ledger.received_at(record.fingerprint)
+    assert await place.noted() == {("revocations", record.fingerprint)}
 
 
 @ways
@@ -289,6 +235,33 @@ async def test_cooldown_that_can_t_be_read_is_a_lock_that_can_t_be_read(place: P
         await place.accounts.acquire(ACCOUNT, fingerprint="ab" * 32, urgent=True)
     place.now = NOW + timedelta(minutes=4)
     await place.accounts.acquire(ACCOUNT, fingerprint="ab" * 32)
+
+
+@ways
+async def test_what_a_holder_may_have_done_stops_nobody_where_it_can_t_be_read(place: Place, way: str) -> None:
+    lock = await place.accounts.acquire(ACCOUNT, fingerprint="ab" * 32)
+    noted = [Attributed("ab" * 32, ActionKind.ACCOUNT_KEY, "key1", "v")]
+    bad, good = replace(lock.intent, attributed=tuple(noted)), replace(lock.intent, holder="another")
+    for intent in (bad, good):
+        await place.accounts.keep_unsettled(ACCOUNT, intent)
+    key = f"unsettled~{bad.holder}"
+    kept = place.spoil("accounts", ACCOUNT, key, "Intent", way)
+    assert (await place.accounts.rows([ACCOUNT])).unsettled == (good,)
+    assert place.stored.row("accounts", ACCOUNT, key) == kept
+    assert await place.noted() == {("accounts", key)}
+
+
+async def test_two_unknown_holders_are_kept_apart(place: Place) -> None:
+    for _ in range(2):
+        await place.spoiled_lock("no JSON")
+        place.now = place.stored.now = place.now + timedelta(minutes=4)
+        lock = await place.accounts.acquire(ACCOUNT, fingerprint="ab" * 32)
+        assert lock.predecessor is not None
+        await place.accounts.keep_unsettled(ACCOUNT, lock.predecessor, taken_from=lock.taken_from)
+        await place.accounts.release(lock, listed_at=None)
+    rows = await place.accounts.rows([ACCOUNT])
+    assert len({intent.holder for intent in rows.unsettled}) == 2
+    assert {intent.suspects for intent in rows.unsettled} == {()}
 
 
 # --- the index and the outbox

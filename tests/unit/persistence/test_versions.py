@@ -15,7 +15,7 @@ import pytest
 from shared.domain.history import Integrity, judge
 from shared.domain.readiness import Check, Trouble
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.domain.summary_line import SummaryLine
 from shared.persistence.account_rows import Attributed
 from shared.persistence.accounts import AccountTable
@@ -24,10 +24,11 @@ from shared.persistence.hourly_groups import HourlyGroups
 from shared.persistence.outages import Loss, Outages
 from shared.persistence.outbox import Outbox
 from shared.persistence.readiness import DrillOutcome, ReadinessTable
+from shared.persistence.reminders import Reminders
 from shared.persistence.revocations import Ledger
 from shared.persistence.rows import SCHEMA, unreadable
 from shared.persistence.state_index import StateIndex
-from shared.persistence.summary_lines import line_in
+from shared.persistence.summary_lines import SummaryLines, line_in
 from shared.persistence.unreadable_rows import UnreadableRows
 from tests.support import samples
 from tests.support.memory_tables import Stored, written_by
@@ -71,6 +72,8 @@ class Place:
         self.history = HistoryRows(table("revocations"))
         self.readiness = ReadinessTable(table("readiness"))
         self.groups = HourlyGroups(table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}")
+        self.lines = SummaryLines(table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}")
+        self.reminders = Reminders(table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}")
         self.outages = Outages(table("digest"), clock=self.clock)
 
     def clock(self) -> datetime:
@@ -278,6 +281,20 @@ async def test_lock_that_is_taken_over_keeps_what_its_holder_noted() -> None:
     assert [one.get("novel") for one in noted] == ["of the leak", None]
 
 
+async def test_what_a_holder_may_have_done_is_kept_with_all_that_its_lock_said() -> None:
+    place = await of_newer()
+    place.now = NOW + timedelta(days=400)
+    lock = await place.accounts.acquire("models0", fingerprint="ab" * 32)
+    assert lock.predecessor is not None
+    await place.accounts.keep_unsettled("models0", lock.predecessor, taken_from=lock.taken_from)
+    [kept] = (await place.accounts.rows(["models0"])).unsettled
+    assert kept == lock.predecessor
+    key = f"unsettled~{kept.holder}"
+    assert novel(place, "accounts", "models0", key, "Intent") == ("kept", "Intent")
+    await place.accounts.remove_unsettled("models0", kept)
+    assert (await place.accounts.rows(["models0"])).unsettled == ()
+
+
 async def test_rows_of_an_account_keep_the_columns_of_a_newer_version() -> None:
     place = await of_newer()
     rows = await place.accounts.rows(["models0"])
@@ -298,6 +315,42 @@ async def test_index_keeps_the_columns_of_a_newer_version() -> None:
     assert novel(place, "states", "open", due.fingerprint)[0] == "kept"
     [key] = [key for key in place.stored.keys("states", record.state) if key.endswith(due.fingerprint)]
     assert novel(place, "states", record.state, key)[0] == "kept"
+
+
+async def test_record_that_is_not_watched_any_more_leaves_nothing_that_says_so() -> None:
+    place = Place()
+    record, _ = await place.ledger.claim(samples.finding())
+    signed = replace(record, key_name="key1", key_sha256="ab" * 32)
+    gone = await place.ledger.save(signed.end(Reason.POLICY_GONE, now=NOW, detail="Gone."), what="Gone.")
+    assert [row.fingerprint async for row in place.index.watched()] == [record.fingerprint]
+    await place.index.note_state(replace(gone, key_sha256=None))
+    assert [row.fingerprint async for row in place.index.watched()] == []
+
+
+async def test_mails_and_reminders_keep_the_columns_of_a_newer_version() -> None:
+    place = Place()
+    record, _ = await place.ledger.claim(samples.finding())
+    held = await place.reminders.begin("group")
+    assert held is not None
+    await place.reminders.end(held, is_sent=True)
+    await place.lines.add(SummaryLine.of(record))
+    await place.lines.note_mailed(["received~"], [])
+    await place.lines.lock()
+    place.widen()
+    place.now = NOW + timedelta(days=1)
+    held = await place.reminders.begin("group")
+    assert held is not None
+    await place.reminders.end(held, is_sent=True)
+    await place.lines.add(SummaryLine.of(record))
+    await place.lines.note_mailed(["received~"], [])
+    await place.lines.lock()
+    kept = (
+        ("reminder", "group"),
+        ("line~received~", record.fingerprint),
+        ("mailed", "received~"),
+        ("lock", "lock"),
+    )
+    assert [novel(place, "digest", *key)[0] for key in kept] == ["kept"] * 4
 
 
 async def test_outbox_keeps_the_columns_of_a_newer_version() -> None:
@@ -358,7 +411,13 @@ async def test_every_row_that_this_version_writes_has_the_number_of_its_format()
     await place.accounts.add_waiting(record.finding)
     lock = await place.accounts.acquire(samples.ACCOUNT, fingerprint=record.fingerprint)
     await place.accounts.release(lock, listed_at=NOW)
-    await place.groups.join(SummaryLine.of(ended))
+    await place.accounts.keep_unsettled(samples.ACCOUNT, lock.intent)
+    group, _ = await place.groups.join(SummaryLine.of(ended))
+    await place.groups.begin_writing(group)
+    await place.lines.add(SummaryLine.of(ended))
+    await place.lines.note_mailed(["received~"], [row async for row, _ in place.lines.due(most=1)])
+    await place.lines.lock()
+    await place.reminders.begin("group")
     await place.outages.note([Loss("blob", 1, 0, (), None)])
     await place.outbox.save_place("history", "")
     await place.history.save_copied(record.fingerprint, Copied())

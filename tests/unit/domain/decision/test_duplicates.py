@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.approval import Approval
-from shared.domain.decision.duplicates import says_nothing_until, with_report
+from shared.domain.decision.duplicates import revived, says_nothing_until, with_report
 from shared.domain.execution import KeyDistribution, KeyDistributionOutcome, LockedDown, Outcome, Verification
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
@@ -37,6 +37,19 @@ def test_report_from_elsewhere_is_noted() -> None:
     noted = reported(samples.revocation())
 
     assert [(s.source, s.url) for s in noted.sightings] == [("gitlab", None)]
+
+
+def test_leak_that_is_valid_again_is_decided_on_anew_and_keeps_what_was_undone_without_its_tokens() -> None:
+    execution = samples.execution()
+    closed = samples.revocation(execution=execution).reach(State.CLOSED, now=NOW, detail="")
+    again = revived(closed, now=LATER, detail="It is back.")
+
+    assert (again.state, again.reason, again.execution) == (State.RECEIVED, Reason.REVIVED, None)
+    assert again.undone == replace(execution, verification_tokens=())
+
+
+def test_leak_that_nobody_revoked_is_valid_again_with_nothing_undone() -> None:
+    assert revived(ended(Reason.POLICY_GONE), now=LATER, detail="It is back.").undone is None
 
 
 @pytest.mark.parametrize("finding", [samples.finding(), replace(samples.finding(), detected_at=LATER)])
