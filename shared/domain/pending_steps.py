@@ -127,8 +127,8 @@ def confirmed(revocation: Revocation) -> bool:
 
     Anyone can make up a token, and its report must not wake the owner of the account in it.
     """
-    liveness = revocation.liveness
-    return revocation.plan is not None and (
+    liveness, is_known = revocation.liveness, revocation.plan is not None or revocation.execution is not None
+    return is_known and (
         revocation.key_name is not None
         or revocation.execution is not None
         or (revocation.finding.order is not None and revocation.finding.evidence is None)

@@ -225,5 +225,5 @@ async def test_old_rows_are_removed(driver: Driver) -> None:
     assert len(await rows.mailed()) == 1
     driver.clock.advance(days=8)
     assert await rows.mailed() == {}
-    table = driver.app().background.summary_mail.table
+    table = driver.app().background.summary_mail.lines.table
     assert [row async for row in table.query_entities("PartitionKey eq 'reminder'")] == []
