@@ -127,10 +127,11 @@ def confirmed(revocation: Revocation) -> bool:
 
     Anyone can make up a token, and its report must not wake the owner of the account in it.
     """
-    liveness = revocation.liveness
-    return revocation.plan is not None and (
+    liveness, execution = revocation.liveness, revocation.execution
+    by_hand = execution is not None and not execution.is_ours  # there is no plan then
+    return (revocation.plan is not None or by_hand) and (
         revocation.key_name is not None
-        or revocation.execution is not None
+        or execution is not None
         or (revocation.finding.order is not None and revocation.finding.evidence is None)
         or (liveness is not None and liveness.alive is True)
     )

@@ -43,7 +43,7 @@ async def test_owners_are_not_notified_without_a_verified_signature(
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
 
 
-async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
+async def test_owners_are_notified_that_the_leak_that_they_revoked_by_hand_is_verified(
     driver: Driver, account: Account
 ) -> None:
     finding = await contained(driver, account, mode="observe")
@@ -51,9 +51,8 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
     await driver.cloud.model.regenerate(account, "key1")  # its owner did it
     driver.clock.advance(minutes=5)
     await driver.app().fast_path.ingest.receive(report(finding))
-    await followed(driver, finding)
-    assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
-    assert (await driver.record(finding.fingerprint)).owners is None
+    assert (await followed(driver, finding)).state is State.CLOSED
+    assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)] * 2
 
 
 @pytest.mark.parametrize(
