@@ -104,6 +104,7 @@ _OURS = (
     *("Code.code", "Credential.key_sha256", "Credential.signature_sha256", "Execution.confirmed_by"),
     *("Execution.correlation_id", "Execution.new_sha256", "Execution.old_sha256", "Finding.fingerprint"),
     *("Plan.account_id", "Plan.digest", "Plan.version", "PolicyReading.version", "Revocation.etag"),
+    "Revocation.as_read",  # the columns that hold the other fields: no channel shows it
     *(
         "Revocation.key_name",
         "Revocation.key_sha256",
