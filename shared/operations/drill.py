@@ -18,7 +18,7 @@ from shared.domain.finding import in_text
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.target import KEY_NAMES
-from shared.errors import NotFound
+from shared.errors import NotFound, UnreadableRow
 from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
 from shared.persistence.store import Store
 from shared.sas import Service, mint_read_token
@@ -99,13 +99,16 @@ class Drill:
 
     async def _judge(self, run: DrillRun) -> None:
         """Save the drill's result, if there is one."""
-        record = await self._store.revocations.readable(run.revocation)
+        absent = "no finding was recorded."
+        try:
+            record = await self._store.revocations.read(run.revocation)
+        except UnreadableRow:
+            record, absent = None, "its record can't be read by this version."
         if record is not None and record.state in _PASSED[self._settings.mode]:
             await self._table.save_drill(
                 replace(_timed(run, record), outcome=DrillOutcome.PASSED, said=record.detail)
             )
         elif self._store.clock() - run.started_at >= _IN_TIME:
-            absent = "no finding was recorded, or its record can't be read."
             said = absent if record is None else f"it is {record.state}. {record.detail}"
             run = _timed(run, record) if record is not None else run
             await self._table.save_drill(replace(run, outcome=DrillOutcome.FAILED, said=said))

@@ -15,7 +15,7 @@ from shared.domain.history import CopiedLine, Integrity, Judgment, judge, missin
 from shared.domain.states import Reason
 from shared.errors import SasquashError
 from shared.operations.failure_records import FailureRecords
-from shared.persistence.history_rows import PARTITIONS, Checked, Copied, HistoryRows, Stored
+from shared.persistence.history_rows import CHECKED, PARTITIONS, Checked, Copied, HistoryRows, Stored
 from shared.persistence.outbox import SETTLED, Outbox
 from shared.persistence.store import Store
 
@@ -40,10 +40,11 @@ _ERASED = "The copy has {lines} lines of this record that are gone: retention di
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A record that is broken now and was not at its last check."""
+    """A record that is broken now and was not at its last check. `noted`: that can be written beside it."""
 
     fingerprint: str
     said: str
+    noted: bool = True
 
 
 class HistoryChecks:
@@ -141,7 +142,7 @@ class HistoryChecks:
                 return None  # of a newer version: nothing of it is written
             if judgment.integrity is Integrity.BROKEN:
                 known = stored.checked is not None and stored.checked.integrity is Integrity.BROKEN
-                return None if known else _Found(name, judgment.said)
+                return None if known else _Found(name, judgment.said, noted=not _is_check_unreadable(stored))
             if stored.record is not None:  # nothing is noted of one that was pruned
                 if copied is not None:
                     await self._send_again(name, stored, copied)
@@ -191,8 +192,14 @@ class HistoryChecks:
             "history", f"{self._store.clock():%Y-%m-%d}|{subject}", reason=Reason.TAMPERED, detail=detail
         )
         for one in found:
-            checked = Checked(self._store.clock(), Integrity.BROKEN, one.said)
-            await self._rows.save_checked(one.fingerprint, checked)
+            if one.noted:
+                checked = Checked(self._store.clock(), Integrity.BROKEN, one.said)
+                await self._rows.save_checked(one.fingerprint, checked)
+
+
+def _is_check_unreadable(stored: Stored) -> bool:
+    """Whether the row of the latest check is one of those that can't be read, and stay as they are."""
+    return any(row.key.endswith(CHECKED) for row in stored.unreadable)
 
 
 def _judged(name: str, stored: Stored, copied: tuple[CopiedLine, ...] | None) -> Judgment:

@@ -25,7 +25,8 @@ from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import from_entity, partition_of
 from shared.persistence.rows import SetAside, logged, new_row, reading
 
-_COPIED, _CHECKED, _PRUNED = "~~copied", "~~checked", "~~pruned~"
+_COPIED, _PRUNED = "~~copied", "~~pruned~"
+CHECKED = "~~checked"
 PARTITIONS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -115,7 +116,7 @@ def pruned_row(fingerprint: str, left: Pruned) -> dict[str, object]:
 
 def beside(fingerprint: str) -> tuple[str, ...]:
     """Return the keys of the rows that go with a record."""
-    return f"{fingerprint}{_COPIED}", f"{fingerprint}{_CHECKED}"
+    return f"{fingerprint}{_COPIED}", f"{fingerprint}{CHECKED}"
 
 
 async def read(table: TableClient, fingerprint: str, *, set_aside: SetAside) -> tuple[HistoryEntry, ...]:
@@ -202,7 +203,7 @@ class HistoryRows:
 
     async def save_checked(self, fingerprint: str, checked: Checked) -> None:
         """Note what a check found. Idempotent."""
-        await self._upsert(f"{fingerprint}{_CHECKED}", "Checked", checked)
+        await self._upsert(f"{fingerprint}{CHECKED}", "Checked", checked)
 
     async def save_pruned(self, fingerprint: str, left: Pruned) -> None:
         """Note what is left of a chain whose record is gone. Idempotent."""

@@ -16,17 +16,7 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
 from shared.errors import SasquashError, UnreadableRow
-from shared.persistence import (
-    accounts,
-    history_rows,
-    hourly_groups,
-    outages,
-    outbox,
-    readiness,
-    reminders,
-    state_index,
-    summary_lines,
-)
+from shared.persistence import accounts, history_rows, outbox, state_index
 from shared.persistence.own_storage import own_tables
 from shared.persistence.rows import UNREADABLE, new_row, reading
 
@@ -39,7 +29,6 @@ _DECODED: dict[str, Callable[[TableEntity], object]] = {
     "accounts": accounts.decoded,
     "states": state_index.decoded,
     "outbox": outbox.decoded,
-    "readiness": readiness.decoded,
 }
 
 
@@ -127,8 +116,13 @@ def _latest_first(rows: list[Unread]) -> list[Unread]:
 
 
 def _decoded(table: str, row: TableEntity) -> None:
+    # A revocation needs none of them.
+    from shared.persistence import hourly_groups, outages, readiness, reminders, summary_lines  # noqa: PLC0415
+
     partition = row["PartitionKey"]
-    if table == "digest" and partition == "outage":
+    if table == "readiness":
+        readiness.decoded(row)
+    elif table == "digest" and partition == "outage":
         outages.decoded(row)
     elif table == "digest" and partition == "reminder":
         reminders.decoded(row)

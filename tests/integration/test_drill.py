@@ -98,6 +98,17 @@ async def test_missing_event_fails_the_drill_and_is_logged_in_the_form_that_the_
     assert any(line.startswith("The drill failed") for line in caplog.messages)
 
 
+async def test_drill_whose_record_can_t_be_read_has_failed(driver: Driver, account: Account) -> None:
+    [run] = await ran(driver, account)
+    await dealt_with(driver, run)
+    table = driver.app().fast_path.store.revocations._table
+    await table.update_entity({"PartitionKey": run.revocation[:2], "RowKey": run.revocation, "Schema": 99})
+    driver.clock.advance(minutes=15)
+    [run] = await ran(driver, account)
+    await table.delete_entity(run.revocation[:2], run.revocation)
+    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "its record can't be read by this version.")
+
+
 async def test_revocation_that_azure_refuses_has_failed(driver: Driver, account: Account) -> None:
     [run] = await ran(driver, account)
     account.locks.append("ReadOnly")

@@ -338,6 +338,19 @@ async def test_history_of_a_newer_version_is_unconfirmed_and_pages_nobody(driver
     assert (await app.background.history_checks.of(record.fingerprint)).integrity.value == "broken"
 
 
+async def test_result_of_a_check_that_can_t_be_read_is_kept_and_its_history_is_broken(
+    driver: Driver, account: Account
+) -> None:
+    app = driver.app()
+    record, _ = await app.fast_path.store.revocations.claim(leak_of(account))
+    key = {"PartitionKey": record.fingerprint[:2], "RowKey": f"{record.fingerprint}~~checked"}
+    await app.background.history_rows._table.upsert_entity(key | {"Checked": "{"})
+    newly = await app.background.history_checks._check(record.fingerprint, None)
+    assert newly is not None
+    await app.background.history_checks._page([newly])
+    assert (await app.background.history_rows._table.get_entity(*key.values()))["Checked"] == "{"
+
+
 async def test_copy_waits_for_a_version_that_can_read_the_record(driver: Driver, account: Account) -> None:
     app = driver.app()
     finding = leak_of(account)
