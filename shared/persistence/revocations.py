@@ -69,16 +69,13 @@ class Remnant:
     reason: str
 
 
-class _NotWritten(Conflict):
-    """The record is not as it was read. It may be `wanted`, with the row `line` of its history.
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A record as it is to be written, with the rows of that write. `line` is the key of its line of history."""
 
-    The answer to a first attempt may have been lost: the client tries again, and finds what it has written itself.
-    """
-
-    def __init__(self, message: str, *, wanted: Revocation, line: str | None) -> None:
-        super().__init__(message)
-        self.wanted = wanted
-        self.line = line
+    record: Revocation
+    writes: list[_Write]
+    line: str | None
 
 
 class Ledger:
@@ -108,11 +105,11 @@ class Ledger:
         It is new, too, where only the answer to a first attempt was lost. Raises UnreadableRow where the one that was
         there can't be read: `claim_readable` writes one that stands in for it.
         """
-        fresh = Revocation.of(finding, now=self._clock())
+        fresh, who = Revocation.of(finding, now=self._clock()), str(finding.reported_by or SASQUASH)
+        draft = self._draft(fresh, "create", what=_first_line(finding), who=who)
         try:
-            who = str(finding.reported_by or SASQUASH)
-            return await self._write(fresh, "create", what=_first_line(finding), who=who), True
-        except _NotWritten as failure:
+            return await self._write(draft), True
+        except Conflict:
             known = await self.read(finding.fingerprint)
             if known is None:
                 raise
@@ -120,7 +117,7 @@ class Ledger:
             await self._index.note_state(known)
             if known.changes[-1] != fresh.changes[-1]:
                 await self._index.forget(fresh.fingerprint, fresh.changes[-1])
-            return known, await self._is_ours(known, failure)
+            return known, await self._is_ours(known, draft)
 
     async def claim_readable(self, finding: Finding) -> tuple[Revocation, bool]:
         """Write a new record for `finding` as `claim` does, or for its stand-in where its own can't be read."""
@@ -185,7 +182,7 @@ class Ledger:
         The line is stored in its harmless form, whatever it quotes.
         Raises Conflict when another instance changed it.
         """
-        return await self._write(revocation, "update", what=what, who=who)
+        return await self._write(self._draft(revocation, "update", what=what, who=who))
 
     async def change(
         self,
@@ -201,21 +198,22 @@ class Ledger:
         `known` is the record as it was read just now: it is tried with that first. Returns the saved record, or None
         where there is none or nothing was to change. What `change` raises is raised.
         """
-        failure: _NotWritten | None = None
+        draft: _Draft | None = None
         for attempt in range(_CHANGE_ATTEMPTS):
             at_hand = known if attempt == 0 else None
             current = at_hand or await self.read(fingerprint)
-            if failure is not None and current is not None and await self._is_ours(current, failure):
+            if draft is not None and current is not None and await self._is_ours(current, draft):
                 return current
             wanted = change(current) if current is not None else None
             if wanted is None and at_hand is not None:
                 continue  # it may be another by now
             if wanted is None:
                 return None
+            draft = self._draft(wanted, "update", what=what, who=who)
             try:
-                return await self.save(wanted, what=what, who=who)
-            except _NotWritten as error:
-                failure = error
+                return await self._write(draft)
+            except Conflict:
+                continue
         raise Conflict(f"Record {fingerprint[:12]} kept changing while it was being saved. Try again later.")
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
@@ -293,7 +291,7 @@ class Ledger:
         """Raise when the table can't be read."""
         await self.read("0" * 64)
 
-    async def _write(self, revocation: Revocation, operation: str, *, what: str, who: str = SASQUASH) -> Revocation:
+    def _draft(self, revocation: Revocation, operation: str, *, what: str, who: str) -> _Draft:
         now = self._clock()
         guard: dict[str, Any] = (
             {}
@@ -304,8 +302,9 @@ class Ledger:
                 "match_condition": MatchConditions.IfNotModified,
             }
         )
-        moved = revocation.written != revocation.changes[-1]
+        moved = _has_moved(revocation)
         lines: list[_Write] = []
+        line = None
         if what:
             entry = HistoryEntry(
                 now,
@@ -319,27 +318,31 @@ class Ledger:
             revocation = replace(revocation, head=head)
             row = history_rows.row(revocation.fingerprint, entry, stored_at=head.at, new_id=self._new_id())
             lines.append(("create", row, {}))
-        writes: list[_Write] = [(operation, to_entity(revocation, now), guard), *lines]
-        writing = self._moved(revocation, writes) if moved else self._submitted(revocation, writes)
-        try:
-            if lines and self._outbox is not None and revocation.state is not State.RECEIVED:
-                answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
-            else:  # what is not decided yet is copied with its decision, and holds up no action
-                answers = await writing
-        except Conflict as error:
-            line = str(lines[0][1]["RowKey"]) if lines else None
-            raise _NotWritten(str(error), wanted=revocation, line=line) from None
+            line = str(row["RowKey"])
+        return _Draft(revocation, [(operation, to_entity(revocation, now), guard), *lines], line)
+
+    async def _write(self, draft: _Draft) -> Revocation:
+        """Write a draft. Raises Conflict where the record is not as it was read, or as this draft."""
+        revocation, writes = draft.record, draft.writes
+        writing = self._moved(revocation, writes) if _has_moved(revocation) else self._submitted(revocation, writes)
+        if draft.line is not None and self._outbox is not None and revocation.state is not State.RECEIVED:
+            answers, _ = await asyncio.gather(writing, self._outbox.note(revocation.fingerprint))
+        else:  # what is not decided yet is copied with its decision, and holds up no action
+            answers = await writing
         return replace(revocation, etag=answers[0]["etag"], written=revocation.changes[-1])
 
-    async def _is_ours(self, current: Revocation, failure: _NotWritten) -> bool:
-        """Whether the record is as we have written it. The id in the key of a line is of that one attempt."""
-        if replace(current, etag="", written=None) != replace(failure.wanted, etag="", written=None):
+    async def _is_ours(self, current: Revocation, draft: _Draft) -> bool:
+        """Whether the record is as we have written it: the client tries again where the answer was lost.
+
+        The id in the key of a line is of this one draft.
+        """
+        if replace(current, etag="", written=None) != replace(draft.record, etag="", written=None):
             return False
-        if failure.line is None:
+        if draft.line is None:
             return True
         with own_tables(f"Reading the history of {current.fingerprint[:12]}"):
             try:
-                await self._table.get_entity(partition_of(current.fingerprint), failure.line, select=["RowKey"])
+                await self._table.get_entity(partition_of(current.fingerprint), draft.line, select=["RowKey"])
             except ResourceNotFoundError:
                 return False
         return True
@@ -385,6 +388,11 @@ class Ledger:
             except (ResourceExistsError, ResourceModifiedError):
                 raise Conflict(f"Record {name} was changed by another instance.") from None
         return answers
+
+
+def _has_moved(revocation: Revocation) -> bool:
+    """Whether it has reached a state that the ledger does not know."""
+    return revocation.written != revocation.changes[-1]
 
 
 def _is_conflict(error: TableTransactionError) -> bool:
