@@ -69,7 +69,7 @@ def drawn(rng: random.Random, accounts: Sequence[PlannedAccount], leaks: Sequenc
 
 
 def _rotation(rng: random.Random, leak: PlannedLeak) -> HandRotation:
-    """Return a rotation of the leaked key, or of the other: before the leak is reported, soon after, or hours later."""
+    """Return a rotation of the leaked key, or the other: before the leak is reported, soon after, or hours later."""
     names = [leak.key_name or KEYS[0]] * 3 + list(KEYS)
     first = leak.times[0]
     before, soon = max(first - rng.uniform(45.0, 90.0), 0.0), first + rng.uniform(0.0, _SOON)

@@ -39,7 +39,7 @@ class PlannedOrder:
 
 @dataclass(frozen=True)
 class PlannedLockdown:
-    """Ada orders a lockdown at `at`; `approvers` approve it 100 s later; `undone_after` that it is undone, if ever."""
+    """Ada orders a lockdown at `at`, and `approvers` approve it. `undone_after` that it is undone; None: never."""
 
     account: str
     kind: str  # "shared_key" | "network"

@@ -1,7 +1,7 @@
 """Refusals: a service answers 4xx for a while, as a missing right, a policy, a lock or a closed network has it."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from local.network import hostnames
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST
 
 LONGEST = 5 * 3600.0  # seconds
+_ARM, _GRAPH = f" https://{hostnames.ARM_HOST}/", f" https://{hostnames.GRAPH_HOST}/"
 _OWN = tuple(f" https://{STATE_ACCOUNT}.{service}." for service in ("table", "queue", "blob"))
 
 
@@ -32,34 +33,36 @@ class Place(StrEnum):
 
     def has(self, line: str) -> bool:
         """Whether a call "METHOD url" is one of these."""
-        arm, graph = f" https://{hostnames.ARM_HOST}/", f" https://{hostnames.GRAPH_HOST}/"
-        match self:
-            case Place.ARM:
-                return arm in line
-            case Place.LISTING:
-                return "/listKeys" in line
-            case Place.ACTION:
-                return arm in line and line.startswith(("POST", "PATCH")) and _changes(line)
-            case Place.FINDING:
-                return "Microsoft.ResourceGraph" in line
-            case Place.DATA:
-                return ".core.windows.net/" in line and not any(own in line for own in _OWN)
-            case Place.LISTS:
-                return "comp=acl" in line
-            case Place.TABLES:
-                return _OWN[0] in line
-            case Place.QUEUES:
-                return _OWN[1] in line
-            case Place.GRAPH:
-                return graph in line
-            case Place.MAIL:
-                return graph in line and "/sendMail" in line
-            case Place.VAULT:
-                return hostnames.KEY_VAULT_SUFFIX in line
-            case Place.TOPIC:
-                return TOPIC_HOST in line
+        return _CALLS[self](line)
 
 
+def _calls_to(*parts: str) -> Callable[[str], bool]:
+    return lambda line: all(part in line for part in parts)
+
+
+def _changes(line: str) -> bool:
+    actions = ("/regenerateKey", "/revokeUserDelegationKeys", "PATCH ")
+    return _ARM in line and any(action in line for action in actions)
+
+
+def _monitored(line: str) -> bool:
+    return ".core.windows.net/" in line and not any(own in line for own in _OWN)
+
+
+_CALLS: dict[Place, Callable[[str], bool]] = {
+    Place.ARM: _calls_to(_ARM),
+    Place.LISTING: _calls_to("/listKeys"),
+    Place.ACTION: _changes,
+    Place.FINDING: _calls_to("Microsoft.ResourceGraph"),
+    Place.DATA: _monitored,
+    Place.LISTS: _calls_to("comp=acl"),
+    Place.TABLES: _calls_to(_OWN[0]),
+    Place.QUEUES: _calls_to(_OWN[1]),
+    Place.GRAPH: _calls_to(_GRAPH),
+    Place.MAIL: _calls_to(_GRAPH, "/sendMail"),
+    Place.VAULT: _calls_to(hostnames.KEY_VAULT_SUFFIX),
+    Place.TOPIC: _calls_to(TOPIC_HOST),
+}
 OWN_STORAGE = frozenset({Place.TABLES, Place.QUEUES})
 
 _READS = ((401, "ExpiredAuthenticationToken"), (403, "AuthorizationFailed"), (409, "Conflict"), (412, "Failed"))
@@ -130,7 +133,3 @@ def drawn(rng: random.Random) -> Iterator[Refusal]:
         start = rng.choice((0.0, rng.uniform(0.0, 200.0)))
         lasts = rng.choice((rng.uniform(30.0, 300.0), rng.uniform(300.0, 3600.0), rng.uniform(3600.0, LONGEST)))
         yield Refusal(place, status, code, start, start + lasts, rng.choice((1.0, 1.0, 1.0, 0.6)))
-
-
-def _changes(line: str) -> bool:
-    return any(action in line for action in ("/regenerateKey", "/revokeUserDelegationKeys", "PATCH "))

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from local.tenant.model import STATE_ACCOUNT, storage
+from local.tenant.model import storage
 from shared.domain.finding import REPORTED
 from tests.simulation import judgment, people
 from tests.simulation.accounts import new_key
@@ -224,9 +224,7 @@ async def _come_to_rest(world: World, rounds: int) -> None:
     for _ in range(rounds):
         await world.until_at_rest()
         await _tick(world)
-        if world.is_storming or (
-            world.at_rest and not world.storage.tables(STATE_ACCOUNT).tables["states"].get("open")
-        ):
+        if world.is_storming or (world.at_rest and not world.has_work_left):
             break
         await asyncio.sleep(_SWEEP_EVERY)
 

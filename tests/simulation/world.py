@@ -258,6 +258,13 @@ class World:
                 continue
 
     @property
+    def has_work_left(self) -> bool:
+        """Whether a timer still has something to do: a record that is open, or a dead letter."""
+        letters = self.storage.blobs(STATE_ACCOUNT).containers[DEAD_LETTERS]
+        dead = any(not name.startswith("kept/") for name in letters)
+        return dead or bool(self.storage.tables(STATE_ACCOUNT).tables["states"].get("open"))
+
+    @property
     def at_rest(self) -> bool:
         """Whether nothing is delivered or being done, or queued for the next minutes."""
         soon = self.loop.utc_now() + _SOON

@@ -10,9 +10,7 @@ from shared.domain.target import ActionKind
 from tests.simulation.judgment.case import Case
 from tests.simulation.judgment.rules import Rule, Violation
 
-_IN_FLIGHT = (
-    45.0  # seconds from the listing of a key until its rotation is sent: nothing can tell what happens in them
-)
+_IN_FLIGHT = 45.0  # seconds from the listing of a key until its rotation is sent: what happens in them is not seen
 _A_DAY = 86400.0
 
 

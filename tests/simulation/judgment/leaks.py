@@ -13,6 +13,7 @@ _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 _REVOKED = (State.PROVEN, State.CLOSED, State.CONTAINED)
 _OVER = (Reason.COVERED, Reason.NO_KEY_MATCHES, Reason.EXPIRED)
 _MAYBE_OPEN = frozenset({Kind.SMALL, Kind.FORGED})
+_REFUSED = (Reason.BLOCKED, Reason.NOT_COVERED)  # an account that is not found may be one that was refused
 _STAYED = 900.0  # seconds that a refusal lasted, before people must have been notified
 _NOTIFIED_WITHIN = 2 * 3600.0
 
@@ -35,13 +36,14 @@ def _valid(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Violat
     """Judge a leak that works."""
     if not case.is_alive(leak) or leak.kind is Kind.FORGED:
         return
-    overclaims = _put_back(case, leak, record) or Rule.LEAKS
+    rule = _put_back(case, leak, record) or Rule.LEAKS
     if record.state in _REVOKED and not _is_kept_out(record):
-        yield Violation(overclaims, f"the {leak.name} works, and its record says {record.state}")
+        yield Violation(rule, f"the {leak.name} works, and its record says {record.state}")
     if record.reason in _OVER:
-        yield Violation(overclaims, f"the {leak.name} works, and its record says {record.reason}")
+        yield Violation(rule, f"the {leak.name} works, and its record says {record.reason}")
     if leak.kind not in _MAYBE_OPEN and not waits_for_a_person(record):
-        rule = _put_back(case, leak, record) or (Rule.RETRIED if case.has_refusals else Rule.LEAKS)
+        if case.has_refusals and record.reason in _REFUSED:
+            rule = Rule.RETRIED
         yield Violation(rule, f"the {leak.name} works still: {record.state} ({record.reason}): {record.detail}")
 
 
