@@ -20,7 +20,7 @@ class Feature(StrEnum):
     LARGE = "many accounts and leaks"
 
 
-_ALONE = 0.35  # of the runs have none
+_ALONE = 0.4  # of the runs have none
 _ONE_IN = 20  # is large
 _SMALL = tuple(feature for feature in Feature if feature is not Feature.LARGE)
 _WEIGHTS = {Feature.PEOPLE: 2, Feature.REFUSALS: 2, Feature.POLICIES: 2}

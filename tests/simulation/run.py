@@ -144,7 +144,7 @@ async def _run(
     await _settle(world, scenario)
     case = await Case.of(world)
     found = judgment.violations(case)
-    found += [f"a function failed: {failure}" for failure in world.failures if "still" in failure]
+    found += [f"a function failed: {failure}" for failure in world.failures if "Standstill" in failure]
     lines = [f"{c.at:9.3f} {c.app} {_RANDOM.sub('…', c.line)} {c.fate}" for c in world.network.calls]
     return Result(
         seed=seed,

@@ -131,7 +131,7 @@ def _leaks(
     accounts: Sequence[PlannedAccount],
     features: frozenset[Feature],
 ) -> Iterator[PlannedLeak]:
-    count = rng.randint(15, 35) if Feature.LARGE in features else rng.choice((1, 1, 1, 1, 2, 3))
+    count = rng.randint(12, 30) if Feature.LARGE in features else rng.choice((1, 1, 1, 1, 2, 3))
     made = [leaks.leak(rng, new_key_of, rng.choice(accounts), number) for number in range(count)]
     if Feature.POLICIES in features:
         made = _instead(extra, made, list(_policy_leaks(extra, accounts, count)))

@@ -40,7 +40,7 @@ from tests.support.samples import WITHOUT_TRACES
 
 _SOON = timedelta(minutes=20)  # longer than any retry is delayed that is not for the next day
 _SHORTEST_POLL = 0.1
-_MOST_CALLS, _MOST_CALLS_A_LEAK = 4000, 1500
+_MOST_CALLS, _MOST_CALLS_A_LEAK = 3000, 1200
 _DAILY = timedelta(hours=1, minutes=23)  # from the start of a run to the first daily check
 
 
