@@ -40,7 +40,7 @@ from tests.support.samples import WITHOUT_TRACES
 
 _SOON = timedelta(minutes=20)  # longer than any retry is delayed that is not for the next day
 _SHORTEST_POLL = 0.1
-_MOST_CALLS, _MOST_CALLS_A_LEAK = 3000, 1200
+_MOST_CALLS, _MOST_CALLS_A_LEAK, _MOST_CALLS_A_SECOND = 3000, 1200, 0.3
 _DAILY = timedelta(hours=1, minutes=23)  # from the start of a run to the first daily check
 
 
@@ -184,7 +184,8 @@ class World:
     def is_storming(self) -> bool:
         """Whether the hosts have made so many calls that they go round in circles."""
         leaks = len(self.scenario.leaks) + len(self.scenario.letters) // 4
-        return len(self.network.calls) > _MOST_CALLS + leaks * _MOST_CALLS_A_LEAK
+        most = _MOST_CALLS + leaks * (_MOST_CALLS_A_LEAK + self.scenario.trouble_until * _MOST_CALLS_A_SECOND)
+        return len(self.network.calls) > most
 
     @staticmethod
     async def _until(condition: Callable[[], bool], *, every: float) -> None:
