@@ -24,11 +24,13 @@ from bench.memory import peak_mb
 from bench.warm import Latencies
 from local.memory.exchange import Answer, Request, Service
 from shared.domain.finding import REPORTED, Finding, in_text
+from tests.simulation.accounts import PlannedAccount, new_key
 from tests.simulation.faults import Fate, Schedule
+from tests.simulation.hosts import Tokens, load_app
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.run import bury
-from tests.simulation.scenario import Decision, PlannedAccount, Scenario, new_key
-from tests.simulation.world import Tokens, World, load_app, simulated_time
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import World, simulated_time
 
 _SEED = 38
 WITHIN = 60.0  # simulated seconds in which the reports are published
@@ -143,17 +145,7 @@ def _scenario(shape: Shape, rng: random.Random) -> Scenario:
         PlannedAccount(f"storm{number}", "model-owner@contoso.com", {"key1": new_key(rng), "key2": new_key(rng)}, 0.0)
         for number in range(shape.accounts)
     )
-    return Scenario(
-        accounts=accounts,
-        leaks=(),
-        orders=(),
-        settings={"mode": "auto"},
-        decision=Decision.NOTHING,
-        decided_at=0.0,
-        faults_until=0.0,
-        graph_down_until=0.0,
-        hosts=0,
-    )
+    return Scenario(accounts=accounts, settings={"mode": "auto"})
 
 
 def _finding(account: PlannedAccount, number: int) -> Finding:

@@ -57,6 +57,8 @@ class Blobs:
             return self._put(request, blobs, name)
         if request.method in ("GET", "HEAD") and "comp" not in query:
             return self._read(request, self._found(blobs, name))
+        if request.method == "GET" and query["comp"] == "metadata":
+            return Answer(200, {f"x-ms-meta-{k}": v for k, v in self._found(blobs, name).metadata.items()})
         if request.method == "DELETE":
             self._require_lease(request, self._found(blobs, name))
             del blobs[name]

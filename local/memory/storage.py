@@ -10,6 +10,7 @@ from datetime import datetime
 from starlette.datastructures import Headers
 
 from local.entra.service import Entra
+from local.memory.acl import AccessControlLists, delegation_key
 from local.memory.blobs import Blobs
 from local.memory.errors import ServiceError
 from local.memory.exchange import Answer, Request
@@ -20,7 +21,7 @@ from local.storage.access import Credentials, StorageRequest, check, unauthentic
 from local.storage.errors import Refusal
 from local.storage.forwarding import key_of
 from local.storage.sas.admission import granted
-from local.tenant.model import Account, Cloud
+from local.tenant.model import Account, Cloud, Identity
 
 
 class MemoryStorage:
@@ -33,6 +34,7 @@ class MemoryStorage:
         self._tables: dict[str, Tables] = {}
         self._queues: dict[str, Queues] = {}
         self._blobs: dict[str, Blobs] = {}
+        self.policies = AccessControlLists(now, self._has)
 
     def tables(self, account: str) -> Tables:
         """Return the tables of an account."""
@@ -53,7 +55,12 @@ class MemoryStorage:
         if host is None or account is None:
             return Answer(502, {"content-type": "text/plain"}, b"There is no such storage account.")
         try:
-            self._admit(request, host, account)
+            asked = StorageRequest(host, request.method, request.path, request.query, Headers(dict(request.headers)))
+            identity = self._admit(asked, account)
+            if asked.gets_delegation_key:
+                return delegation_key(request, asked, account, identity)
+            if asked.acl_of is not None:
+                return self.policies.answer(request, asked, account, asked.acl_of)
             return self._answer(request, host)
         except Refusal as refusal:
             accept, version = request.headers.get("accept", ""), request.headers.get("x-ms-version", "")
@@ -73,18 +80,23 @@ class MemoryStorage:
             case _:
                 raise ServiceError(404, "ResourceNotFound", "The specified resource does not exist.")
 
-    def _admit(self, request: Request, host: StorageHost, account: Account) -> None:
-        """Return if the request is authorized. Raises Refusal."""
-        storage_request = StorageRequest(
-            host, request.method, request.path, request.query, Headers(dict(request.headers))
-        )
-        check(storage_request, account, self._entra)
-        match storage_request.credentials:
-            case Credentials.SHARED_KEY if key_of(storage_request, account) is None:
-                raise unauthenticated(storage_request)
+    def _has(self, account: str, service: str, resource: str) -> bool:
+        match service:
+            case "table":
+                return resource.lower() in {name.lower() for name in self.tables(account).tables}
+            case "queue":
+                return resource in self.queues(account).queues
+            case _:
+                return service == "blob" and resource in self.blobs(account).containers
+
+    def _admit(self, asked: StorageRequest, account: Account) -> Identity | None:
+        """Return the identity of an authorized request, None where a key or a SAS authorizes it. Raises Refusal."""
+        identity = check(asked, account, self._entra)
+        match asked.credentials:
+            case Credentials.SHARED_KEY if key_of(asked, account) is None:
+                raise unauthenticated(asked)
             case Credentials.NONE:
-                raise unauthenticated(storage_request)
-            case Credentials.ACCOUNT_SAS | Credentials.SERVICE_SAS:
-                granted(storage_request, account, self._cloud)
-            case Credentials.DELEGATION_SAS:
-                raise Refusal("NotImplemented")
+                raise unauthenticated(asked)
+            case Credentials.ACCOUNT_SAS | Credentials.SERVICE_SAS | Credentials.DELEGATION_SAS:
+                granted(asked, account, self._cloud)
+        return identity

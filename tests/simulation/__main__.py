@@ -13,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import batched
 
+from tests.simulation.judgment.rules import NOT_YET
+
 _BATCH = 20
 
 
@@ -26,6 +28,7 @@ class Summary:
     rotations: int = 0
     records: int = 0
     injected: Counter[str] = field(default_factory=Counter)
+    acts: Counter[str] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     failed: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
@@ -34,6 +37,7 @@ class Summary:
         for name in ("seeds", "calls", "kills", "rotations", "records"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.injected += other.injected
+        self.acts += other.acts
         self.checked += other.checked
         self.failed |= other.failed
 
@@ -55,6 +59,7 @@ def run_batch(seeds: tuple[int, ...]) -> Summary:
                 result.rotations,
                 result.records,
                 result.injected,
+                result.acts,
                 result.checked,
                 {seed: result.violations} if result.violations else {},
             )
@@ -93,10 +98,14 @@ def main() -> int:
     started = time.monotonic()
     summary = simulate(options.first, options.seeds)
     faults = ", ".join(f"{count} {name}" for name, count in summary.injected.most_common())
-    print(f"{summary.seeds} seeds in {time.monotonic() - started:.0f} s, {summary.calls} remote calls")
+    took = time.monotonic() - started
+    rate = summary.seeds / took
+    print(f"{summary.seeds} seeds in {took:.0f} s ({rate:.1f} a second), {summary.calls} remote calls")
     print(f"faults injected: {faults}; {summary.kills} hosts killed")
+    print(f"people: {', '.join(f'{count} {name}' for name, count in summary.acts.most_common()) or 'nothing'}")
     for invariant, count in summary.checked.items():
         print(f"checked {count} times: {invariant}")
+    print(f"not judged yet: {'; '.join(sorted(NOT_YET)) or 'nothing'}")
     print(f"{summary.records} records, {summary.rotations} rotations, {len(summary.failed)} seeds with violations")
     return 1 if summary.failed else 0
 

@@ -2,25 +2,35 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
 from shared.actions.account_key import AccountKeyAction
-from shared.containment import service
+from shared.containment import account_reader, service
+from shared.containment.account_session import AccountSessions
 from shared.containment.execution import PlanExecutor
+from shared.containment.rechecks import Rechecks
 from shared.containment.repeated_reports import RepeatedReports
+from shared.containment.verdicts import conclude_all
 from shared.domain.account import AccountKey
 from shared.domain.approval import Approval
 from shared.domain.decision.people import Quorum
 from shared.domain.execution import Execution
+from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
-from shared.errors import SasquashError
-from shared.persistence.account_rows import Intent
+from shared.errors import Blocked, SasquashError
+from shared.operations.daily_rechecks import DailyRechecks
+from shared.persistence.account_rows import Intent, Rotation
 from shared.persistence.accounts import AccountLock, AccountTable
+from tests.simulation.features import Feature
+from tests.simulation.judgment.rules import Rule
+from tests.simulation.run import run
 
 type Build = Callable[[], Any]
 
@@ -131,12 +141,125 @@ def counting_approvals_and_not_people() -> Iterator[None]:
         yield
 
 
-BUILDS: tuple[Build, ...] = (
-    without_a_lock,
-    without_verifying_again,
-    recording_before_executing,
-    swallowing_duplicates,
-    keeping_the_first_path,
-    giving_up_at_the_first_failure,
-    counting_approvals_and_not_people,
+@contextmanager
+def without_looking_again() -> Iterator[None]:
+    """A policy that was put back is not looked at again."""
+
+    async def of_report(self: Any, record: Revocation) -> Revocation:
+        return record
+
+    async def of_all(self: Any) -> None:
+        return
+
+    with patch.object(DailyRechecks, "run", of_all), patch.object(Rechecks, "of_report", of_report):
+        yield
+
+
+@contextmanager
+def forgetting_what_was_refused() -> Iterator[None]:
+    """Where Azure refuses to say what an interrupted action came to, nobody asks again."""
+
+    async def settle(self: Any, held: Any, ref: Any) -> None:
+        predecessor = held.lock.predecessor
+        if predecessor is None:
+            return
+        held.uncertain = True
+        try:
+            settled = await self._recovery.settle(predecessor, ref)
+        except Blocked:
+            held.uncertain = False
+            raise
+        await conclude_all(self._store, ref.name, settled)
+        held.uncertain = False
+
+    with patch.object(AccountSessions, "_settle", settle):
+        yield
+
+
+@contextmanager
+def giving_up_at_the_first_refusal() -> Iterator[None]:
+    """A record that a refusal has ended is tried again only where its leak is reported again."""
+    real = Revocation.reach
+
+    def reach(self: Revocation, state: State, **options: Any) -> Revocation:
+        again = state is State.RECEIVED and self.reason is Reason.BLOCKED
+        if again and not str(options["detail"]).startswith("Reported again"):
+            return self
+        return real(self, state, **options)
+
+    with patch.object(Revocation, "reach", reach):
+        yield
+
+
+@contextmanager
+def trusting_a_list_that_lags() -> Iterator[None]:
+    """The list of keys is believed, although the account says that a key is younger: a person's new key is ended."""
+
+    def behind_the_account(*_: Any, **__: Any) -> None:
+        return
+
+    with patch.object(account_reader, "behind_the_account", behind_the_account):
+        yield
+
+
+@contextmanager
+def stopping_at_a_foreign_row() -> Iterator[None]:
+    """A row that nobody can read stops whoever reads the account."""
+    real = AccountTable.rows
+
+    async def rows(self: Any, partitions: Iterable[str]) -> Any:
+        wanted = tuple(partitions)
+        for partition in wanted:
+            query, values = "PartitionKey eq @account", {"account": partition}
+            async for row in self._table.query_entities(query, parameters=values):
+                for column, kind in (("Finding", Finding), ("Rotation", Rotation)):
+                    if column in row:
+                        msgspec.json.decode(row[column], type=kind)
+        return await real(self, wanted)
+
+    with patch.object(AccountTable, "rows", rows):
+        yield
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A build that is broken on purpose. `features` are those of the runs that must see it, by this rule."""
+
+    build: Build
+    features: frozenset[Feature] = frozenset()
+    rule: Rule | None = None
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.build, "__name__", ""))
+
+
+_PEOPLE = frozenset({Feature.PEOPLE})
+_REFUSALS = frozenset({Feature.REFUSALS})
+
+BUILDS: tuple[Broken, ...] = (
+    Broken(without_a_lock),
+    Broken(without_verifying_again),
+    Broken(recording_before_executing),
+    Broken(swallowing_duplicates),
+    Broken(keeping_the_first_path),
+    Broken(giving_up_at_the_first_failure),
+    Broken(counting_approvals_and_not_people),
+    Broken(without_looking_again, frozenset({Feature.POLICIES, Feature.PEOPLE}), Rule.PUT_BACK_REVOKED),
+    Broken(forgetting_what_was_refused, _REFUSALS, Rule.SILENT_ROTATIONS),
+    Broken(giving_up_at_the_first_refusal, _REFUSALS, Rule.RETRIED),
+    Broken(trusting_a_list_that_lags, _PEOPLE, Rule.NEW_KEYS),
+    Broken(stopping_at_a_foreign_row, frozenset({Feature.OLD_ROWS}), Rule.FOREIGN_ROWS),
 )
+
+
+def first_caught(name: str, seeds: range) -> str:
+    """Return the first seed that sees a broken build, and how; nothing where none does."""
+    broken = next(one for one in BUILDS if one.name == name)
+    with broken.build():
+        for seed in seeds:
+            found = run(seed, features=broken.features).violations
+            shown = [text for text in found if broken.rule is None or text.endswith(f"({broken.rule.name.lower()})")]
+            if shown:
+                return f"{seed}: {'; '.join(shown)}"
+    return ""

@@ -26,14 +26,16 @@ class Fate(StrEnum):
     HUNG_AFTER = "carried out, never answered"
     LATE = "answer lost, carried out later"
     STALE = "answered as things were a while ago"
+    DENIED = "answered 4xx, not carried out"
 
 
 KILLS = frozenset({Fate.KILLED_BEFORE, Fate.KILLED_AFTER})
 ANSWER_LOST = frozenset({Fate.KILLED_AFTER, Fate.FAILED_AFTER, Fate.RESET_AFTER, Fate.HUNG_AFTER, Fate.LATE})
 
-_ANYWHERE = tuple(fate for fate in Fate if fate not in (Fate.DONE, Fate.STALE))
+_ANYWHERE = tuple(fate for fate in Fate if fate not in (Fate.DONE, Fate.STALE, Fate.DENIED))
 _LISTING = "/listKeys"
 _ACTION = "/regenerateKey"
+_POISON = "-poison/messages"
 _MOST_KILLS = 4
 
 # A call to ARM that was lost may be carried out this much later. A successor checks three minutes after the lock was
@@ -96,8 +98,8 @@ class Schedule:
     def _drawn(self, line: str) -> Fate:
         if self.lag and _LISTING in line and self.rng.random() < 0.3:
             return Fate.STALE
-        # The containment action is where a fault hurts most.
-        rate = min(1.0, self.rate * 5) if _ACTION in line else self.rate
+        # The containment action is where a fault hurts most, and the last try of a message.
+        rate = min(0.8, self.rate * 5) if _ACTION in line or _POISON in line else self.rate
         return self.rng.choice(self.kinds) if self.rng.random() < rate else Fate.DONE
 
     def delay(self, line: str) -> float:

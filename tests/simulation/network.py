@@ -1,7 +1,10 @@
 """The wires of one simulated cloud: every remote call of every host goes through here, and meets its fate."""
 
 import asyncio
+import base64
+import hashlib
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +12,15 @@ from datetime import datetime, timedelta
 
 from local.memory.exchange import Answer, Request, Service
 from local.memory.transport import Lost, Refused
-from local.tenant.model import Account
+from local.tenant.model import STATE_ACCOUNT, Account
 from tests.simulation.faults import KILLS, Fate, Lifetime, Schedule
+from tests.simulation.refusals import Refusal
 
 LISTING = "/listKeys"
 REGENERATE = "/regenerateKey"
+REVOKE = "/revokeUserDelegationKeys"
 SEND_MAIL = "/sendMail"
+SUMMARY_LINE = f"PUT https://{STATE_ACCOUNT}.table.core.windows.net/digest(PartitionKey='line'"
 BATCH = "/$batch"
 
 
@@ -28,9 +34,19 @@ class Call:
     fate: Fate
 
 
+@dataclass(frozen=True)
+class Regenerated:
+    """A key that ARM regenerated for a host: when that was asked for, in seconds, and the SHA-256 of the new one."""
+
+    account: str
+    key_name: str
+    sent: float
+    sha256: str
+
+
 @dataclass
 class Network:
-    """Carries calls to `services`, as `schedule` lets it.
+    """Carries calls to `services`, as `schedule` and `refusals` let it.
 
     A service is found by its host's name, or by its ending where a key begins with ".". `graph_down_until` is in
     seconds of the loop's clock.
@@ -41,7 +57,11 @@ class Network:
     clock: Callable[[], datetime]
     accounts: Mapping[str, Account]
     graph_down_until: float = 0.0
+    refusals: tuple[Refusal, ...] = ()
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
     calls: list[Call] = field(default_factory=list)
+    regenerated: list[Regenerated] = field(default_factory=list)
+    revocations: Counter[str] = field(default_factory=Counter)  # of user delegation keys, by account
     late: set[asyncio.Task[Answer]] = field(default_factory=set)
     excused_mails: int = 0
     _unrecorded: Counter[str] = field(default_factory=Counter)
@@ -65,54 +85,58 @@ class Network:
         fate = self.schedule.fate(line, at=now)
         if "graph.microsoft.com" in line and now < self.graph_down_until:
             fate = Fate.FAILED
+        refusal = next((one for one in self.refusals if one.meets(line, at=now, rng=self.rng)), None)
+        if refusal is not None and fate not in KILLS:
+            fate = Fate.DENIED
+            self.schedule.injected[f"denied by {refusal.place}"] += 1
         self.calls.append(Call(now, life.name, line, fate))
         self._excuse(line, life, fate)
         if fate in KILLS:
             if fate is Fate.KILLED_AFTER:
-                await self._answered(request)
+                await self._answered(request, now)
             life.over.set()
             await _never()
-        answer = await self._meet(fate, request, line)
+        answer = refusal.answer(request) if refusal is not None else await self._meet(fate, request, line, now)
         if life.ended:
             await _never()
         return answer
 
-    async def _meet(self, fate: Fate, request: Request, line: str) -> Answer:
+    async def _meet(self, fate: Fate, request: Request, line: str, sent: float) -> Answer:
         match fate:
             case Fate.REFUSED:
                 raise Refused("no connection")
             case Fate.RESET:
                 raise Lost("reset")
             case Fate.RESET_AFTER:
-                await self._answered(request)
+                await self._answered(request, sent)
                 raise Lost("reset")
             case Fate.FAILED:
                 return _error(503, "ServerBusy")
             case Fate.FAILED_AFTER:
-                await self._answered(request)
+                await self._answered(request, sent)
                 return _error(503, "ServerBusy")
             case Fate.THROTTLED:
                 return _error(429, "TooManyRequests", {"retry-after": "7"})
             case Fate.HUNG:
                 await _never()
             case Fate.HUNG_AFTER:
-                await self._answered(request)
+                await self._answered(request, sent)
                 await _never()
             case Fate.LATE:
-                task = asyncio.create_task(self._later(request, self.schedule.delay(line)))
+                task = asyncio.create_task(self._later(request, self.schedule.delay(line), sent))
                 self.late.add(task)
                 raise Lost("reset")
             case Fate.STALE:
-                return self._as_it_was(request, await self._answered(request))
+                return self._as_it_was(request, await self._answered(request, sent))
             case _:
-                return await self._answered(request)
+                return await self._answered(request, sent)
         raise AssertionError("nothing comes after never")
 
-    async def _later(self, request: Request, seconds: float) -> Answer:
+    async def _later(self, request: Request, seconds: float, sent: float) -> Answer:
         await asyncio.sleep(seconds)
-        return await self._answered(request)
+        return await self._answered(request, sent)
 
-    async def _answered(self, request: Request) -> Answer:
+    async def _answered(self, request: Request, sent: float) -> Answer:
         service = self.services.get(request.host)
         if service is None:
             service = next(
@@ -120,11 +144,23 @@ class Network:
             )
         answer = await service(request)
         self._remember_keys()
+        if answer.status == 200 and request.path.endswith((REGENERATE, REVOKE)):
+            self._note_action(request, answer, sent)
         return answer
+
+    def _note_action(self, request: Request, answer: Answer, sent: float) -> None:
+        account = request.path.split("/")[-2]
+        if request.path.endswith(REVOKE):
+            self.revocations[account] += 1
+            return
+        name = json.loads(request.body)["keyName"]
+        value = next(key["value"] for key in json.loads(answer.body)["keys"] if key["keyName"] == name)
+        digest = hashlib.sha256(base64.b64decode(value)).hexdigest()
+        self.regenerated.append(Regenerated(account, name, sent, digest))
 
     def _excuse(self, line: str, life: Lifetime, fate: Fate) -> None:
         """Count the mails that went out and may go out once more: something went wrong before they were recorded."""
-        if SEND_MAIL in line:
+        if SEND_MAIL in line or line.startswith(SUMMARY_LINE):  # a line that stands alone is mailed like any mail
             self._unrecorded[life.name] += 1
         pending = self._unrecorded[life.name]
         if pending and fate is not Fate.DONE and fate is not Fate.STALE:

@@ -6,38 +6,33 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import cache, partial
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from local.tenant.model import STATE_ACCOUNT, storage
-from shared.domain.caller import Caller
-from shared.domain.finding import REPORTED, Finding
-from shared.domain.revocation import Revocation
-from shared.domain.states import State
-from shared.errors import SasquashError
-from tests.simulation import judgment
+from local.tenant.model import storage
+from shared.domain.finding import REPORTED
+from tests.simulation import judgment, people
+from tests.simulation.accounts import new_key
 from tests.simulation.faults import LATEST_ACTION, Schedule
+from tests.simulation.features import Feature
+from tests.simulation.hosts import Tokens, load_app
+from tests.simulation.judgment.case import Case
+from tests.simulation.letters import DeadLetter
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.network import REGENERATE
-from tests.simulation.scenario import Approver, Decision, Scenario, new_key, plan
-from tests.simulation.world import Tokens, World, load_app, simulated_time
+from tests.simulation.scenario import Scenario, plan
+from tests.simulation.world import World, simulated_time
 
-_PEOPLE = (
-    Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True),
-    Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True),
-)
-_APPROVERS = {
-    Approver.ADA: _PEOPLE[0],
-    Approver.BOB: _PEOPLE[1],
-    Approver.APP: Caller("a pipeline", "00000000-0000-4000-8000-00000000000f"),
-}
 _ROUNDS = 14  # of the sweep, once faults have stopped
 _SWEEP_EVERY = 1260.0  # seconds; a little more than what the sweep waits for
-_RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|popreceipt=[0-9a-f]+|sig=[^&]+")  # the SDKs' own
-_TIMERS_EVERY = 300.0
+_ROUNDS_A_DAY = 4
+_RANDOM = re.compile(  # the SDKs' own, and those of services
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|popreceipt=[0-9a-f]+|sig=[^&]+|/[0-9a-f]{32}"
+)
+_TIMERS_EVERY, _AT_FIRST = 300.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,7 @@ class Result:
     seed: int
     violations: tuple[str, ...]
     injected: Counter[str]
+    acts: Counter[str]
     kills: int
     rotations: int
     records: int
@@ -75,21 +71,22 @@ def run(
     latest_action: float = LATEST_ACTION,
     graph_down_until: float | None = None,
     with_orders: bool = True,
+    features: frozenset[Feature] | None = None,
 ) -> Result:
     """Run one seed. `latest_action`: how much later ARM may carry out a lost call, in seconds.
 
     `with_orders`: whether the orders of the scenario are given. `graph_down_until` has Graph answer nothing until
-    then, whatever the seed says.
+    then, and the run has these `features`, whatever the seed says.
     """
     tokens, functions = _shared()
     logging.disable(logging.CRITICAL)
-    rng = random.Random(seed)
-    scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"), orders_of=random.Random(f"{seed}/orders"))
+    scenario = plan(seed, features)
     if not with_orders:
         scenario = replace(scenario, orders=())
     if graph_down_until is not None:
         scenario = replace(scenario, graph_down_until=graph_down_until)
-    schedule = Schedule.of(rng, until=scenario.faults_until, latest_action=latest_action)
+    faults = random.Random(f"{seed}/faults")
+    schedule = Schedule.of(faults, until=scenario.faults_until, latest_action=latest_action)
     loop = JumpingLoop()
     loop.set_exception_handler(lambda _loop, _context: None)  # killed hosts leave tasks behind
     keys = random.Random(f"{seed}/new keys")
@@ -127,73 +124,86 @@ async def _run(
 ) -> Result:
     world = World(seed, scenario, schedule, tokens=tokens, functions=functions)
     happening = [
+        *(asyncio.create_task(_report(world, data, at)) for leak in scenario.leaks for at, data in leak.reports),
+        *(asyncio.create_task(_report(world, order.finding.to_data(), order.at)) for order in scenario.orders),
+        *(asyncio.create_task(_leave(world, letter)) for letter in scenario.letters),
+        *(asyncio.create_task(people.lock_down(world, lockdown)) for lockdown in scenario.lockdowns),
+        *(asyncio.create_task(people.act(world, act)) for act in scenario.acts),
         *(
-            asyncio.create_task(_report(world, finding, at))
-            for leak in scenario.leaks
-            for at, finding in leak.reports
+            asyncio.create_task(people.lock(world, account.name, 0.0, account.locked_until))
+            for account in scenario.accounts
+            if account.locked_until
         ),
-        *(asyncio.create_task(_report(world, order.finding, order.at)) for order in scenario.orders),
-        *(asyncio.create_task(_lock(world, account.name, account.locked_until)) for account in scenario.accounts),
     ]
     timers = asyncio.create_task(_keep_time(world))
     await asyncio.sleep(scenario.decided_at)
-    await _decide(world, scenario)
-    trouble_until = max(scenario.faults_until, scenario.graph_down_until)
-    await asyncio.sleep(max(trouble_until - world.loop.time(), 0.0))
+    await people.decide(world, scenario)
+    await asyncio.sleep(max(scenario.trouble_until - world.loop.time(), 0.0))
     await asyncio.gather(*happening)
     timers.cancel()
     await _settle(world, scenario)
-    records = await _records(world)
-    found = judgment.violations(world.cloud, scenario, records, excused_mails=world.network.excused_mails)
-    found += judgment.written(world.cloud, _stored(world), _secrets(scenario))
-    found += [f"a function failed: {failure}" for failure in world.failures if "still" in failure]
+    case = await Case.of(world)
+    found = judgment.violations(case)
+    found += [f"a function failed: {failure}" for failure in world.failures if "Standstill" in failure]
     lines = [f"{c.at:9.3f} {c.app} {_RANDOM.sub('…', c.line)} {c.fate}" for c in world.network.calls]
     return Result(
         seed=seed,
         violations=tuple(found),
         injected=schedule.injected,
+        acts=world.acts,
         kills=schedule.kills,
         rotations=sum(len(account.rotations) for account in world.cloud.accounts.values()),
-        records=len(records),
+        records=len(case.records),
         calls=len(world.network.calls),
-        checked=judgment.checked(world.cloud, scenario, records),
+        checked=judgment.checked(case),
         first_rotation=_first(at for a in world.cloud.accounts.values() for _, at in a.rotations),
         first_mail=_first(mail.sent_at for mail in world.cloud.mails),
         mails=len(world.cloud.mails),
         trace=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
-        story=(*lines, *world.failures),
+        story=(*_told(scenario), *lines, *world.failures, *case.told),
     )
 
 
-async def _report(world: World, finding: Finding, at: float) -> None:
+def _told(scenario: Scenario) -> Iterable[str]:
+    """Yield what the scenario is, for a reader of the story."""
+    yield f"features: {', '.join(sorted(scenario.features)) or 'none'}; {scenario.settings}; {scenario.decision}"
+    yield from (f"leak {leak.finding.fingerprint[:12]}: {leak.name} at {leak.times}" for leak in scenario.leaks)
+    yield from map(str, (*scenario.refusals, *scenario.acts, *scenario.lockdowns, *scenario.poison))
+    yield from (f"row {row.table}/{row.partition}/{row.row}: {row.form}" for row in scenario.rows)
+
+
+async def _report(world: World, data: dict[str, Any], at: float) -> None:
     await asyncio.sleep(at)
+    digest = hashlib.sha256(str(data).encode()).hexdigest()
     world.publish(
         {
             "specversion": "1.0",
-            "id": f"{finding.fingerprint[:20]}-{at:.3f}",
+            "id": f"{digest[:20]}-{at:.3f}",
             "source": "/scanners/simulated",
             "type": REPORTED,
-            "data": finding.to_data(),
+            "data": data,
         }
     )
 
 
-async def _lock(world: World, name: str, until: float) -> None:
-    if until:
-        world.cloud.accounts[name].locks.append("ReadOnly")
-        await asyncio.sleep(until)
-        world.cloud.accounts[name].locks.clear()
+async def _leave(world: World, letter: DeadLetter) -> None:
+    await asyncio.sleep(letter.at)
+    await world.dead_letter(letter.name, letter.content)
 
 
 async def _keep_time(world: World) -> None:
-    """Run the timer functions, as the timers of any one host would."""
+    """Run the timer functions, as the timers of any one host would; less often once little happens any more."""
     while True:
-        await asyncio.sleep(_TIMERS_EVERY)
+        await asyncio.sleep(_TIMERS_EVERY if world.loop.time() < _AT_FIRST else _SWEEP_EVERY)
         await _tick(world)
 
 
 async def _tick(world: World) -> None:
-    for name in ("sweep", "collect_dead_letters", "send_digest"):
+    names = ["sweep", "collect_dead_letters", "send_digest"]
+    if world.loop.utc_now() >= world.next_daily:
+        names.append("look_again")
+        world.next_daily += timedelta(days=1)
+    for name in names:
         host = await world.any_host()
         running = asyncio.create_task(host.run(name, None))
         ending = asyncio.create_task(host.life.over.wait())
@@ -201,89 +211,22 @@ async def _tick(world: World) -> None:
         ending.cancel()
 
 
-async def _decide(world: World, scenario: Scenario) -> None:
-    """Have people decide on what waits, as far as the scenario has them do it."""
-    for order in scenario.orders:
-        for approver in order.approvers:
-            await _on_a_host(world, partial(_approve_order, fingerprint=order.finding.fingerprint, by=approver))
-    if scenario.decision is Decision.NOTHING:
-        return
-    for leak in scenario.leaks:
-        decide = partial(_decide_on, fingerprint=leak.finding.fingerprint, decision=scenario.decision)
-        await _on_a_host(world, decide)
-
-
-async def _on_a_host(world: World, act: Callable[[Any], Awaitable[None]]) -> None:
-    """Have somebody act through the app of a host, as long as that lives."""
-    host = await world.any_host()
-    acting = asyncio.ensure_future(act(host.app))
-    ending = asyncio.create_task(host.life.over.wait())
-    await asyncio.wait({acting, ending}, return_when=asyncio.FIRST_COMPLETED)
-    ending.cancel()
-
-
-async def _approve_order(app: Any, *, fingerprint: str, by: Approver) -> None:
-    try:
-        record = await app.fast_path.store.revocations.read(fingerprint)
-        if record is not None and record.state is State.AWAITING_APPROVAL and record.plan is not None:
-            await app.http.revocations.approve(
-                fingerprint, digest=record.plan.digest, reason="Seen.", caller=_APPROVERS[by]
-            )
-    except SasquashError:
-        return  # the caller gets an error
-
-
-async def _decide_on(app: Any, *, fingerprint: str, decision: Decision) -> None:
-    try:
-        record = await app.fast_path.store.revocations.read(fingerprint)
-        if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:
-            return
-        acts = []
-        if decision is not Decision.REJECT:
-            acts.append(
-                app.http.revocations.approve(
-                    fingerprint, digest=record.plan.digest, reason="Ours.", caller=_PEOPLE[0]
-                )
-            )
-        if decision is not Decision.APPROVE:
-            acts.append(app.http.revocations.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
-        await asyncio.gather(*acts, return_exceptions=True)
-    except SasquashError:
-        return  # the person gets an error: the plan still waits
-
-
 async def _settle(world: World, scenario: Scenario) -> None:
     """Let everything come to its end: no fault any more, and the timers go on."""
-    for _ in range(_ROUNDS):
-        await world.until_at_rest()
-        await _tick(world)
-        still = world.storage.tables(STATE_ACCOUNT).tables["states"].get("open")
-        if world.at_rest and not still and world.loop.time() > scenario.graph_down_until:
-            break
-        await asyncio.sleep(_SWEEP_EVERY)
+    await _come_to_rest(world, _ROUNDS)
+    for _ in range(scenario.days if not world.is_storming else 0):
+        await asyncio.sleep(max((world.next_daily - world.loop.utc_now()).total_seconds(), 0.0))
+        await _come_to_rest(world, _ROUNDS_A_DAY)
     await world.until_at_rest()
 
 
-async def _records(world: World) -> dict[str, Revocation]:
-    host = await world.any_host()
-    rows = world.storage.tables(STATE_ACCOUNT).tables["revocations"]
-    fingerprints = [key for held in rows.values() for key in held if "~" not in key]
-    found = [await host.app.fast_path.store.revocations.read(fingerprint) for fingerprint in fingerprints]
-    return {record.fingerprint: record for record in found if record is not None}
-
-
-def _stored(world: World) -> list[str]:
-    tables = world.storage.tables(STATE_ACCOUNT).tables
-    texts = [str(entity.properties) for rows in tables.values() for held in rows.values() for entity in held.values()]
-    for queue in world.storage.queues(STATE_ACCOUNT).queues.values():
-        texts += [message.text for message in queue]
-    return texts
-
-
-def _secrets(scenario: Scenario) -> list[str]:
-    return [secret for leak in scenario.leaks for secret in judgment.signatures(leak)] + [
-        key for account in scenario.accounts for key in account.keys.values()
-    ]
+async def _come_to_rest(world: World, rounds: int) -> None:
+    for _ in range(rounds):
+        await world.until_at_rest()
+        await _tick(world)
+        if world.is_storming or (world.at_rest and not world.has_work_left):
+            break
+        await asyncio.sleep(_SWEEP_EVERY)
 
 
 def rotated_twice(result: Result) -> bool:

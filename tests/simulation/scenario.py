@@ -1,38 +1,23 @@
 """What happens in one run, decided by a seed: accounts, leaks, who reports them how often, what people do."""
 
-import base64
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import StrEnum
 
-from azure.storage.blob import (
-    AccountSasPermissions,
-    BlobSasPermissions,
-    ResourceTypes,
-    generate_account_sas,
-    generate_blob_sas,
-)
+from local.tenant import identities
+from local.tenant.model import KEY_VAULT, TENANT_ID
+from tests.simulation import acts, leaks, letters, old_rows, orders, refusals
+from tests.simulation.accounts import KEYS, PlannedAccount, PlannedSecret, account
+from tests.simulation.acts import Act, Lock, PutBack
+from tests.simulation.features import Feature, drawn
+from tests.simulation.leaks import PlannedLeak
+from tests.simulation.letters import DeadLetter
+from tests.simulation.old_rows import Form, OldRow
+from tests.simulation.orders import PlannedLockdown, PlannedOrder
+from tests.simulation.refusals import Place, Refusal
 
-from shared.domain.alert import AlertEvidence
-from shared.domain.finding import Finding, in_text
-from tests.simulation.loop import EPOCH
-
-OWNERS = ("model-owner@contoso.com", "storage-team@contoso.com")
-_REPORTED_WITHIN = 120.0  # seconds
-_KEYS = ("key1", "key2")
-_FAR = EPOCH + timedelta(days=400)
-
-
-class Kind(StrEnum):
-    """What leaks. All but SMALL and FORGED are revoked without asking."""
-
-    ACCOUNT_SAS = "account SAS"
-    BLOB_SAS = "service SAS"
-    KEY = "account key"
-    SMALL = "small SAS"  # asks a person
-    FORGED = "forged SAS"
+_LARGEST_OFFSET = 3.0  # seconds that a host's clock may be off
 
 
 class Decision(StrEnum):
@@ -45,84 +30,86 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True)
-class PlannedAccount:
-    """A storage account. `locked_until`: a ReadOnly lock lies on it so long, in seconds; 0: none does."""
+class Poison:
+    """The function `queue` fails on each message about this leak until `until`, in seconds, whatever it does."""
 
-    name: str
-    owner: str
-    keys: dict[str, str]
-    locked_until: float
-
-
-@dataclass(frozen=True)
-class PlannedLeak:
-    """A leak. `key_name` is what signed it, None for a forged one; `times` are when it is published, in seconds.
-
-    `misreports` are reports of it with a wrong path, and when they are published: before, with or after the others.
-    """
-
-    kind: Kind
-    account: str
-    key_name: str | None
-    text: str
-    finding: Finding
-    times: tuple[float, ...]
-    misreports: tuple[tuple[float, Finding], ...] = ()
-
-    @property
-    def reports(self) -> tuple[tuple[float, Finding], ...]:
-        """Everything that is published about it, and when."""
-        return (*((at, self.finding) for at in self.times), *self.misreports)
-
-
-class Approver(StrEnum):
-    """Who approves an order: people, or an application."""
-
-    ADA = "ada"
-    BOB = "bob"
-    APP = "app"
-
-
-@dataclass(frozen=True)
-class PlannedOrder:
-    """An order that no person gave: evidence that is published at `at`. `approvers` approve it, one after another."""
-
-    account: str
-    key_name: str
-    finding: Finding
-    at: float
-    approvers: tuple[Approver, ...]
-
-    @property
-    def people(self) -> int:
-        """How many people approve it."""
-        return len(set(self.approvers) - {Approver.APP})
+    queue: str
+    fingerprint: str
+    until: float
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run. `settings` are the app's, without prefix; `quiet_graph` is until when Graph answers nothing."""
+    """One run. `settings` are the app's, without prefix; `graph_down_until` is until when Graph answers nothing.
+
+    `offsets` are of the hosts' clocks, in seconds, one host after another.
+    """
 
     accounts: tuple[PlannedAccount, ...]
-    leaks: tuple[PlannedLeak, ...]
-    orders: tuple[PlannedOrder, ...]
     settings: dict[str, str]
-    decision: Decision
-    decided_at: float
-    faults_until: float
-    graph_down_until: float
-    hosts: int
+    features: frozenset[Feature] = frozenset()
+    leaks: tuple[PlannedLeak, ...] = ()
+    orders: tuple[PlannedOrder, ...] = ()
+    lockdowns: tuple[PlannedLockdown, ...] = ()
+    acts: tuple[Act, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    letters: tuple[DeadLetter, ...] = ()
+    rows: tuple[OldRow, ...] = ()
+    poison: tuple[Poison, ...] = ()
+    offsets: tuple[float, ...] = ()
+    decision: Decision = Decision.NOTHING
+    decided_at: float = 0.0
+    faults_until: float = 0.0
+    graph_down_until: float = 0.0
+    hosts: int = 0
+
+    @property
+    def days(self) -> int:
+        """How many days go by before it is judged: what is looked at once a day has to be looked at."""
+        slow = bool(self.refusals) or any(isinstance(act, Lock | PutBack) for act in self.acts)
+        return 2 if slow or any(planned.locked_until for planned in self.accounts) else 0
+
+    @property
+    def trouble_until(self) -> float:
+        """When the last fault is over."""
+        return max((self.faults_until, self.graph_down_until, *(one.end for one in self.refusals)))
+
+    def refuses(self, *places: Place) -> bool:
+        """Whether calls to one of these places are refused for a while."""
+        return any(one.place in places for one in self.refusals)
+
+    @property
+    def holds_foreign_rows(self) -> bool:
+        """Whether a row is there that nobody can read."""
+        return any(row.form is Form.FOREIGN for row in self.rows)
 
 
-def plan(rng: random.Random, *, new_key_of: random.Random, orders_of: random.Random) -> Scenario:
-    """Return a scenario. `new_key_of` makes the keys, `orders_of` the orders."""
-    accounts = tuple(_account(rng, new_key_of, number) for number in range(rng.choice((1, 1, 1, 1, 1, 2))))
-    leaks = [_leak(rng, new_key_of, rng.choice(accounts), number) for number in range(rng.choice((1, 1, 1, 1, 2, 3)))]
-    down = rng.random() < 0.05
+def plan(seed: int, features: frozenset[Feature] | None = None) -> Scenario:
+    """Return the scenario of a seed; of these features where they are given."""
+    rng, extra = random.Random(seed), random.Random(f"{seed}/features")
+    new_key_of = random.Random(f"{seed}/keys")
+    features = drawn(extra) if features is None else features
+    large = Feature.LARGE in features
+    many = rng.randint(3, 5) if large else rng.choice((1, 1, 1, 1, 1, 2))
+    accounts = tuple(account(rng, new_key_of, number) for number in range(many))
+    made = tuple(_leaks(rng, extra, new_key_of, accounts, features))
+    if Feature.VAULT in features:
+        accounts = tuple(_with_secret(extra, planned) for planned in accounts)
+    if Feature.POLICIES in features:
+        accounts = tuple(_with_removal(extra, planned) for planned in accounts)
+    down = rng.random() < 0.05 and not features
     return Scenario(
+        features=features,
         accounts=accounts,
-        leaks=tuple(leaks),
-        orders=tuple(_orders(orders_of, accounts)),
+        leaks=made,
+        orders=tuple(orders.orders(random.Random(f"{seed}/orders"), accounts)),
+        lockdowns=tuple(orders.lockdowns(extra, accounts)) if Feature.LOCKDOWN in features else (),
+        acts=tuple(acts.drawn(extra, accounts, made)) if Feature.PEOPLE in features else (),
+        refusals=tuple(refusals.drawn(extra)) if Feature.REFUSALS in features else (),
+        letters=tuple(letters.drawn(extra, made)) if Feature.DEAD_LETTERS in features else (),
+        rows=tuple(old_rows.drawn(extra, made)) if Feature.OLD_ROWS in features else (),
+        poison=tuple(_poison(extra, made)) if Feature.POISON in features else (),
+        offsets=_offsets(extra) if Feature.CLOCKS in features else (0.0,),
         settings={
             "mode": rng.choices(("auto", "approve"), (9, 1))[0],
             "approval_hours": "1",
@@ -137,97 +124,65 @@ def plan(rng: random.Random, *, new_key_of: random.Random, orders_of: random.Ran
     )
 
 
-def _orders(rng: random.Random, accounts: tuple[PlannedAccount, ...]) -> Iterator[PlannedOrder]:
-    """Yield the orders of a run: none in most, and in some made-up evidence for both keys of an account."""
-    account = rng.choice(accounts)
-    for key_name in rng.sample(_KEYS, rng.choices((0, 1, 2), (6, 3, 2))[0]):
-        at = rng.uniform(0.0, _REPORTED_WITHIN)
-        seen = AlertEvidence(
-            account=account.name,
-            key=key_name,
-            title="Unusual use of a SAS",
-            seen_at=EPOCH + timedelta(seconds=at),
-            signature_sha256=f"{rng.getrandbits(256):064x}",
+def _leaks(
+    rng: random.Random,
+    extra: random.Random,
+    new_key_of: random.Random,
+    accounts: Sequence[PlannedAccount],
+    features: frozenset[Feature],
+) -> Iterator[PlannedLeak]:
+    count = rng.randint(12, 30) if Feature.LARGE in features else rng.choice((1, 1, 1, 1, 2, 3))
+    made = [leaks.leak(rng, new_key_of, rng.choice(accounts), number) for number in range(count)]
+    if Feature.POLICIES in features:
+        made = _instead(extra, made, list(_policy_leaks(extra, accounts, count)))
+    if Feature.DELEGATION in features:
+        issuer = identities.directory()["developer"].object_id
+        several = range(extra.choice((1, 1, 2)))
+        made = _instead(
+            extra,
+            made,
+            [leaks.of_delegation(extra, extra.choice(accounts), issuer, TENANT_ID, number) for number in several],
         )
-        made = Finding.of_evidence(seen, source="defender", url=None, detected_at=seen.seen_at, alert=None)
-        approvers = rng.choice(
-            (
-                (),
-                (Approver.ADA,),
-                (Approver.ADA, Approver.ADA),
-                (Approver.ADA, Approver.APP),
-                (Approver.APP, Approver.BOB),
-                (Approver.ADA, Approver.BOB),
-                (Approver.BOB, Approver.BOB, Approver.ADA),
-            )
-        )
-        yield PlannedOrder(account.name, key_name, made, at, approvers)
+    if Feature.VAULT in features:  # something that rotates a key
+        made[0] = leaks.leak(extra, new_key_of, accounts[0], 0, leaks.Kind.ACCOUNT_SAS)
+    for one in made:
+        lost = Feature.DEAD_LETTERS in features and extra.random() < 0.5
+        yield replace(one, undelivered=True) if lost else one
 
 
-def _account(rng: random.Random, new_key_of: random.Random, number: int) -> PlannedAccount:
-    keys = {name: new_key(new_key_of) for name in _KEYS}
-    locked_until = rng.uniform(30.0, 240.0) if rng.random() < 0.1 else 0.0
-    return PlannedAccount(f"models{number}", rng.choice(OWNERS), keys, locked_until)
+def _policy_leaks(rng: random.Random, accounts: Sequence[PlannedAccount], count: int) -> Iterator[PlannedLeak]:
+    planned = rng.choice(accounts)
+    first = leaks.of_policy(rng, planned, 0, shared=None)
+    yield first
+    if rng.random() < 0.3:  # another leak under the same policy, signed by the other key
+        yield leaks.of_policy(rng, planned, 1 if first.key_name == KEYS[0] else 2, shared=first.policy)
+    for number in range(3, 3 + rng.choice((0, 0, 1, 2)) + count // 8):
+        yield leaks.of_policy(rng, rng.choice(accounts), number, shared=None)
 
 
-def _leak(rng: random.Random, new_key_of: random.Random, account: PlannedAccount, number: int) -> PlannedLeak:
-    kind = rng.choices(tuple(Kind), (5, 3, 1, 1, 1))[0]
-    name = rng.choices(_KEYS, (3, 1))[0]
-    key = new_key(new_key_of) if kind is Kind.FORGED else account.keys[name]
-    text = _text(kind, account.name, key, number)
-    [reported] = in_text(text, source="github", url="https://github.com/contoso/x/README.md", detected_at=EPOCH)
-    times = [rng.uniform(0.0, _REPORTED_WITHIN) for _ in range(rng.choice((1, 1, 2, 3)))]
-    if account.locked_until:  # the leak is reported again once the lock is gone
-        times.append(account.locked_until + 75.0)
-    leak = PlannedLeak(
-        kind=kind,
-        account=account.name,
-        key_name=None if kind is Kind.FORGED else name,
-        text=text,
-        finding=reported.finding,
-        times=tuple(sorted(times)),
-    )
-    return _misreported(leak, random.Random(text)) if kind in (Kind.BLOB_SAS, Kind.SMALL) else leak
+def _instead(rng: random.Random, usual: list[PlannedLeak], special: list[PlannedLeak]) -> list[PlannedLeak]:
+    """Return the special leaks, and sometimes some of the usual ones beside them."""
+    kept = usual if len(usual) > 3 else usual[: rng.choice((0, 0, 1))]
+    return [*special, *kept]
 
 
-def _misreported(leak: PlannedLeak, rng: random.Random) -> PlannedLeak:
-    """Return the leak as it is reported with wrong paths: first, at once, later, or within one report."""
-    credential = leak.finding.credential
-    if credential is None or rng.random() < 0.3:
-        return leak
-    wrong = [replace(credential, path=path) for path in ("models/another.ckpt", "elsewhere/a/b", None)]
-    if rng.random() < 0.3:  # no report has the right path alone, or first
-        several = leak.finding.with_readings([credential, *wrong]).read_as(rng.choice(wrong))
-        return replace(leak, finding=several)
-    first = leak.times[0]
-    moments = (first - rng.uniform(0.5, 60.0), first, first + rng.uniform(0.0, 5.0), first + rng.uniform(20.0, 90.0))
-    finding = replace(leak.finding, source="stranger")
-    misreports = [
-        (max(rng.choice(moments), 0.0), replace(finding, credential=rng.choice(wrong)))
-        for _ in range(rng.choice((1, 1, 2, 4)))
-    ]
-    return replace(leak, misreports=tuple(misreports))
+def _with_secret(rng: random.Random, planned: PlannedAccount) -> PlannedAccount:
+    secret = PlannedSecret(f"{planned.name}-storage", rng.choices(KEYS, (3, 1))[0], rng.random() < 0.4)
+    tags = {"sasquash-key-vault": f"https://{KEY_VAULT}.vault.azure.net/secrets/{secret.name}"}
+    if secret.as_connection_string:
+        tags["sasquash-key-vault-format"] = "connection-string"
+    return replace(planned, tags=planned.tags | tags, secret=secret)
 
 
-def _text(kind: Kind, account: str, key: str, number: int) -> str:
-    host, expiry = f"https://{account}.blob.core.windows.net", _FAR + timedelta(days=number)
-    if kind is Kind.KEY:
-        return f'storage_account = "{account}"\naccount_key = "{key}"\n'
-    if kind in (Kind.ACCOUNT_SAS, Kind.FORGED):
-        everything, full = ResourceTypes(service=True, container=True, object=True), AccountSasPermissions(write=True)
-        return f"{host}/?{generate_account_sas(account, key, everything, full, expiry)}"
-    small = kind is Kind.SMALL
-    token = generate_blob_sas(
-        account,
-        "models",
-        "resnet.ckpt",
-        account_key=key,
-        permission=BlobSasPermissions(read=True, write=not small),
-        expiry=EPOCH + timedelta(hours=20) if small else expiry,
-    )
-    return f"{host}/models/resnet.ckpt?{token}"
+def _with_removal(rng: random.Random, planned: PlannedAccount) -> PlannedAccount:
+    how = rng.choice((None, None, "delete", "tombstone"))
+    return replace(planned, tags=planned.tags | {"sasquash-policy-removal": how}) if how else planned
 
 
-def new_key(rng: random.Random) -> str:
-    """Return a storage account key: 64 bytes in base64."""
-    return base64.b64encode(rng.randbytes(64)).decode()
+def _poison(rng: random.Random, made: Sequence[PlannedLeak]) -> Iterator[Poison]:
+    leak = rng.choice(made)
+    yield Poison(rng.choice(("contain", "follow_up")), leak.finding.fingerprint, rng.uniform(200.0, 1200.0))
+
+
+def _offsets(rng: random.Random) -> tuple[float, ...]:
+    return tuple(rng.uniform(-_LARGEST_OFFSET, _LARGEST_OFFSET) for _ in range(7))

@@ -1,201 +1,57 @@
-"""One simulated cloud with its function hosts: the real code of both, without a socket, on the loop's clock."""
+"""One simulated cloud with its function hosts, on the loop's clock."""
 
 import asyncio
 import json
-import os
 import random
-import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
-from contextvars import ContextVar
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-import azure.functions as func
-from azure.core.credentials import AccessToken
-from azure.functions.eventgrid import EventGridEventInConverter
-from azure.functions.meta import Datum as FunctionsDatum
-from azure.storage.queue.aio import QueueClient
-from azure_functions_runtime.bindings.datumdef import Datum
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from local.arm import service as arm
-from local.cloud.environment import IdentityEndpoint, app_settings
-from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES, state_account
-from local.entra.tokens import ISSUER, Entra
+from local.cloud.environment import app_settings
+from local.cloud.provisioning import CONTAINERS, DEAD_LETTERS, QUEUES, TABLES, state_account
 from local.event_grid.delivery import Answer as DeliveryAnswer
 from local.event_grid.schemas import parse
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
-from local.host.app_loader import EventGridTrigger, Function, QueueTrigger
-from local.host.configuration import MessageEncoding, QueueOptions
-from local.host.eventgrid_webhook import EventGridWebhook
-from local.host.http import Keys
-from local.host.invocation import Outcome
-from local.host.queues import QueueListener
+from local.key_vault import service as key_vault
 from local.memory.data_plane import MemoryDataPlane
 from local.memory.exchange import Request, asgi
 from local.memory.storage import MemoryStorage
-from local.memory.transport import InProcessHttpx, InProcessTransport
 from local.network import hostnames
-from local.tenant import identities, model
-from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
-from shared.app import App
+from local.tenant import model
+from local.tenant.model import KEY_VAULT, STATE_ACCOUNT, TOPIC_HOST, Account, Cloud
+from local.tenant.model.vault import SecretVersion
 from shared.cloud import clients
-from shared.cloud.graph import Graph
-from shared.settings import Settings
-from tests.simulation.faults import Lifetime, Schedule
-from tests.simulation.loop import JumpingLoop
+from shared.persistence.queues import json_in
+from tests.simulation.accounts import PlannedAccount
+from tests.simulation.faults import Schedule
+from tests.simulation.hosts import NO_ENDPOINT, SYSTEM_KEY, SimulatedHost, Tokens
+from tests.simulation.leaks import innocent
+from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.network import Network
+from tests.simulation.old_rows import OldRow
 from tests.simulation.scenario import Scenario
 from tests.support.samples import WITHOUT_TRACES
 
-_SYSTEM_KEY = "simulated"
-_QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
-_NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
-_OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.NONE)
-_current: ContextVar[App] = ContextVar("app")
+_SOON = timedelta(minutes=20)  # longer than any retry is delayed that is not for the next day
+_SHORTEST_POLL = 0.1
+_MOST_CALLS, _MOST_CALLS_A_LEAK, _MOST_CALLS_A_SECOND = 3000, 1200, 0.3
+_DAILY = timedelta(hours=1, minutes=23)  # from the start of a run to the first daily check
 
 
-class CachingEntra(Entra):
-    """Checks each token once: a signature is not what is simulated."""
+@dataclass(frozen=True)
+class ByHand:
+    """A key that a person regenerated, and when, by the account's model and in seconds."""
 
-    def __init__(self, cloud: Cloud, *, key: rsa.RSAPrivateKey) -> None:
-        super().__init__(cloud, key=key)
-        self._checked: dict[tuple[str, tuple[str, ...]], str] = {}
-
-    def verify(self, token: str, *, audiences: Any, issuer: str = ISSUER) -> Identity:
-        key = (token, (issuer, *audiences))
-        if key not in self._checked:
-            self._checked[key] = super().verify(token, audiences=audiences, issuer=issuer).object_id
-        identity = self._cloud.identity_of(self._checked[key])
-        assert identity is not None
-        return identity
-
-
-class Tokens:
-    """The app's identity, as a credential of the SDKs. One for all runs: its tokens live long."""
-
-    def __init__(self) -> None:
-        self.cloud = Cloud(identities=identities.directory(), users=identities.users())
-        self.entra = CachingEntra(self.cloud, key=rsa.generate_private_key(public_exponent=65537, key_size=2048))
-        self._made: dict[str, AccessToken] = {}
-
-    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        audience = scopes[0].removesuffix("/.default")
-        if audience not in self._made:
-            token = self.entra.mint(self.cloud.identities["responder"], audience=audience, lifetime=timedelta(days=9))
-            self._made[audience] = AccessToken(token, 4_000_000_000)
-        return self._made[audience]
-
-    async def close(self) -> None: ...
-
-    async def __aenter__(self) -> "Tokens":
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-
-def load_app() -> dict[str, Callable[[Any], Any]]:
-    """Import the function app once, and return its functions by name; the app is the caller's own."""
-    cloud = Cloud(identities=identities.directory())
-    kept = dict(os.environ)
-    os.environ.update(app_settings(cloud, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES)
-    try:
-        import function_app
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
-    function_app.sasquash = _current.get  # type: ignore[assignment]
-    return {str(f.get_function_name()): f.get_user_function() for f in function_app.app.get_functions()}
-
-
-class SimulatedInvoker:
-    """Calls the app's functions as the Functions worker does, for one host."""
-
-    def __init__(self, host: "SimulatedHost") -> None:
-        self._host = host
-        self.running = 0
-
-    async def invoke(self, function: Function, payload: Datum, metadata: Any = None) -> Outcome:
-        task = asyncio.create_task(self._host.run(function.name, _bound(function, payload)))
-        return Outcome(succeeded=await asyncio.shield(task))
-
-
-def _bound(function: Function, payload: Datum) -> Any:
-    if isinstance(function.trigger, EventGridTrigger):
-        return EventGridEventInConverter.decode(FunctionsDatum(payload.value, "json"), trigger_metadata=None)
-    return func.QueueMessage(body=str(payload.value).encode())
-
-
-class SimulatedHost:
-    """A function host with an app of its own. `kill` ends it as SIGKILL would."""
-
-    def __init__(self, world: "World", number: int) -> None:
-        self.world = world
-        self.life = Lifetime(f"host{number}")
-        self.invocations = 0
-        network = world.network.service(self.life)
-        settings = Settings.read(world.environment)
-        rng = random.Random(f"{world.seed}/{number}")
-        self.app = App(
-            settings,
-            credential=world.tokens,
-            transport=lambda: InProcessTransport(network),
-            clock=world.loop.utc_now,
-            new_id=lambda: str(uuid.UUID(int=rng.getrandbits(128))),
-        )
-        self.app.connections.graph = Graph(
-            world.tokens, base_url="https://graph.microsoft.com", transport=InProcessHttpx(network)
-        )
-        functions = [Function("on_finding", "on_finding", "event", EventGridTrigger.INSTANCE)]
-        invoker: Any = SimulatedInvoker(self)
-        self.webhook = asgi(EventGridWebhook(functions, keys=Keys(system=_SYSTEM_KEY), invoker=invoker))
-        if rng.random() < 0.5:  # it knows the accounts before the first leak, as most do
-            self.knowing = asyncio.create_task(self.app.fast_path.accounts.take_inventory())
-        self.stopping = asyncio.Event()
-        self.listeners = [self._listener(name, queue, network, invoker) for name, queue in world.app_queues]
-        self.tasks = [asyncio.create_task(listener.run(self.stopping)) for listener in self.listeners]
-
-    def _listener(self, name: str, queue: str, network: Any, invoker: Any) -> QueueListener:
-        def client(queue_name: str) -> QueueClient:
-            return QueueClient(
-                _QUEUE_URL,
-                queue_name,
-                credential=self.world.tokens,
-                transport=InProcessTransport(network),
-                retry_total=0,
-            )
-
-        async def idle(stopping: asyncio.Event, _seconds: float) -> None:
-            await self.world.until_visible(queue, stopping)
-
-        return QueueListener(
-            Function(name, name, "message", QueueTrigger(queue, "SASQUASH_STORAGE")),
-            queue=client(queue),
-            poison_queue=client(f"{queue}-poison"),
-            options=_OPTIONS,
-            invoker=invoker,
-            idle=idle,
-            now=self.world.loop.utc_now,
-        )
-
-    async def run(self, name: str, argument: Any) -> bool:
-        """Call one of the app's functions; whether it succeeded."""
-        _current.set(self.app)
-        self.invocations += 1
-        try:
-            async with asyncio.timeout(300):
-                await self.world.functions[name](argument)
-        except TimeoutError:
-            return False
-        except Exception as error:  # noqa: BLE001 -- as the Functions worker: whatever it is, the invocation failed
-            self.world.failures.append(f"{name}: {type(error).__name__}: {error}")
-            return False
-        finally:
-            self.invocations -= 1
-        return True
+    account: str
+    key_name: str
+    moment: datetime
+    at: float
 
 
 class World:
@@ -216,15 +72,17 @@ class World:
         self.seed = seed
         self.tokens = tokens
         self.functions = functions
+        self.scenario = scenario
         self.failures: list[str] = []
+        self.by_hand: list[ByHand] = []
+        self.put_back: Counter[tuple[str, tuple[str, str], str]] = Counter()  # policies, by account, list and id
+        self.acts: Counter[str] = Counter()  # of people, by what they did
+        self.next_daily = EPOCH + _DAILY
         self.cloud = Cloud(identities=tokens.cloud.identities, users=tokens.cloud.users)
         tokens.entra._cloud = self.cloud
         self.cloud.accounts[STATE_ACCOUNT] = state_account()
         for planned in scenario.accounts:
-            account = Account(planned.name, "production", {"sasquash-owner": planned.owner}, dict(planned.keys))
-            account.created_at = loop.utc_now() - timedelta(days=400)
-            account.key_created = dict.fromkeys(account.keys, account.created_at)
-            self.cloud.accounts[planned.name] = account
+            self.cloud.accounts[planned.name] = _account(planned, loop.utc_now() - timedelta(days=400))
         self.storage = MemoryStorage(self.cloud, tokens.entra, now=loop.utc_now)
         self.cloud.tables = MemoryDataPlane(self.storage)
         for table in TABLES:
@@ -235,28 +93,32 @@ class World:
             self.storage.queues(STATE_ACCOUNT).create(queue)
         for container in CONTAINERS:
             self.storage.blobs(STATE_ACCOUNT).create(container)
+        self._furnish(scenario)
         self.events = EventGrid(
             self.cloud,
             tokens.entra,
             send=self._deliver,
             clock=loop.utc_now,
             sleep=asyncio.sleep,
-            dead_letter=self._dead_letter,
+            dead_letter=self.dead_letter,
         )
         self.network = Network(
             services={
                 hostnames.ARM_HOST: asgi(arm.app(self.cloud, tokens.entra)),
                 hostnames.GRAPH_HOST: asgi(graph.app(self.cloud, tokens.entra)),
                 TOPIC_HOST: asgi(self.events.app),
+                f".{hostnames.KEY_VAULT_SUFFIX}": asgi(key_vault.app(self.cloud, tokens.entra)),
                 ".core.windows.net": self._stored,
             },
             schedule=schedule,
             clock=loop.utc_now,
             accounts={p.name: self.cloud.accounts[p.name] for p in scenario.accounts},
             graph_down_until=scenario.graph_down_until,
+            refusals=scenario.refusals,
+            rng=random.Random(f"{seed}/refusals"),
         )
         changed = {f"SASQUASH_{name.upper()}": value for name, value in scenario.settings.items()}
-        self.environment = app_settings(self.cloud, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES | changed
+        self.environment = app_settings(self.cloud, endpoint=NO_ENDPOINT) | WITHOUT_TRACES | changed
         self._queue_changed = asyncio.Event()
         self._numbers = count(1)
         self.hosts: list[SimulatedHost] = []
@@ -264,6 +126,38 @@ class World:
         for _ in range(scenario.hosts):
             self.start_host()
         self.events._delivery._endpoints = ("https://hosts",)
+
+    def _furnish(self, scenario: Scenario) -> None:
+        """Have there be what leaks give access to, and rows that another version of the app has left."""
+        for planned in scenario.accounts:
+            self.storage.blobs(planned.name).create("models")
+            if planned.secret is not None:
+                text = planned.secret.text(planned.name, planned.keys[planned.secret.key_name])
+                self.cloud.vaults[KEY_VAULT].add(planned.secret.name, SecretVersion(text))
+        for leak in scenario.leaks:
+            account = self.cloud.accounts[leak.account]
+            if leak.delegation is not None:
+                account.delegation_keys.append(leak.delegation)
+            if leak.policy is not None:
+                self._create(leak.account, *leak.policy.key)
+                there = () if leak.policy.missing else (leak.policy.identifier,)
+                self.storage.policies.write(account, leak.policy.key, (*there, innocent()))
+        for row in scenario.rows:
+            self._write(row)
+
+    def _create(self, account: str, service: str, resource: str) -> None:
+        match service:
+            case "blob":
+                self.storage.blobs(account).create(resource)
+            case "queue":
+                self.storage.queues(account).create(resource)
+            case _:
+                self.storage.tables(account).create(resource)
+
+    def _write(self, row: OldRow) -> None:
+        path = f"/{row.table}(PartitionKey='{row.partition}',RowKey='{row.row}')"
+        body = json.dumps(row.columns).encode()
+        self.storage.tables(STATE_ACCOUNT).answer(Request("PUT", "", path, "", {}, body))
 
     def start_host(self) -> None:
         """Start a host beside those that run."""
@@ -283,8 +177,15 @@ class World:
         return self._rng.choice(self.hosts)
 
     async def until_at_rest(self) -> None:
-        """Return when nothing is queued, delivered, or being done."""
-        await self._until(lambda: self.at_rest, every=15.0)
+        """Return when nothing is queued, delivered, or being done, or when that will never be."""
+        await self._until(lambda: self.at_rest or self.is_storming, every=15.0)
+
+    @property
+    def is_storming(self) -> bool:
+        """Whether the hosts have made so many calls that they go round in circles."""
+        leaks = len(self.scenario.leaks) + len(self.scenario.letters) // 4
+        most = _MOST_CALLS + leaks * (_MOST_CALLS_A_LEAK + self.scenario.trouble_until * _MOST_CALLS_A_SECOND)
+        return len(self.network.calls) > most
 
     @staticmethod
     async def _until(condition: Callable[[], bool], *, every: float) -> None:
@@ -303,7 +204,7 @@ class World:
         if not self.hosts:
             raise OSError("no host runs")
         host = self._rng.choice(self.hosts)
-        url = f"https://host/runtime/webhooks/eventgrid?functionName=on_finding&code={_SYSTEM_KEY}"
+        url = f"https://host/runtime/webhooks/eventgrid?functionName=on_finding&code={SYSTEM_KEY}"
         answering = asyncio.ensure_future(host.webhook(Request.of(method, url, headers, body)))
         ending = asyncio.create_task(host.life.over.wait())
         await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -313,8 +214,17 @@ class World:
         answer = answering.result()
         return DeliveryAnswer(answer.status, answer.headers, answer.body)
 
-    async def _dead_letter(self, name: str, content: bytes) -> None:
-        url = f"https://{STATE_ACCOUNT}.blob.core.windows.net/dead-letters/{name}"
+    def is_poisoned(self, function: str, argument: Any) -> bool:
+        """Whether a function fails on this message, whatever it does."""
+        now = self.loop.time()
+        return any(
+            one.queue == function and now < one.until and one.fingerprint.encode() in json_in(argument.get_body())
+            for one in self.scenario.poison
+        )
+
+    async def dead_letter(self, name: str, content: bytes) -> None:
+        """Write a dead letter, as Event Grid does."""
+        url = f"https://{STATE_ACCOUNT}.blob.core.windows.net/{DEAD_LETTERS}/{name}"
         token = await self.tokens.get_token("https://storage.azure.com/.default")
         headers = {
             "x-ms-blob-type": "BlockBlob",
@@ -330,13 +240,16 @@ class World:
             self._queue_changed = asyncio.Event()
         return answer
 
-    async def until_visible(self, queue: str, stopping: asyncio.Event) -> None:
-        """Return when a message of the queue can be got, or the host is to stop."""
+    async def until_visible(self, queue: str, stopping: asyncio.Event, *, again: float) -> None:
+        """Return when a message of the queue can be got, or the host is to stop.
+
+        `again` is in how many seconds to ask again for one that was not got: the queue does not answer.
+        """
         while not stopping.is_set():
             due = self.storage.queues(STATE_ACCOUNT).next_visible(queue)
             left = (due - self.loop.utc_now()).total_seconds() if due is not None else None
             if left is not None and left <= 0:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05 if again <= _SHORTEST_POLL else again)
                 return
             changed = self._queue_changed
             try:
@@ -346,12 +259,28 @@ class World:
                 continue
 
     @property
+    def has_work_left(self) -> bool:
+        """Whether a timer still has something to do: a record that is open, or a dead letter."""
+        letters = self.storage.blobs(STATE_ACCOUNT).containers[DEAD_LETTERS]
+        dead = any(not name.startswith("kept/") for name in letters)
+        return dead or bool(self.storage.tables(STATE_ACCOUNT).tables["states"].get("open"))
+
+    @property
     def at_rest(self) -> bool:
-        """Whether nothing is queued, delivered, or being done."""
-        queued = any(self.storage.queues(STATE_ACCOUNT).queues.values())
+        """Whether nothing is delivered or being done, or queued for the next minutes."""
+        soon = self.loop.utc_now() + _SOON
+        queues = self.storage.queues(STATE_ACCOUNT)
+        queued = any((due := queues.next_visible(name)) is not None and due < soon for name in queues.queues)
         pending = any(event.get("state") == "pending" for event in self.cloud.events)
         late = any(not task.done() for task in self.network.late)
         return not queued and not pending and not late and not any(host.invocations for host in self.hosts)
+
+
+def _account(planned: PlannedAccount, created_at: datetime) -> Account:
+    tags = {"sasquash-owner": planned.owner} | planned.tags
+    account = Account(planned.name, "production", tags, dict(planned.keys), created_at=created_at)
+    account.key_created = dict.fromkeys(account.keys, created_at)
+    return account
 
 
 @contextmanager

@@ -1,0 +1,45 @@
+"""The rules that a run is judged by, and those that the product does not keep yet."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """What must be true after every run."""
+
+    KEYS = "no key rotated twice, none but the leaked, the second by a person"
+    NEW_KEYS = "no key rotated that a person had made, and nobody leaked"
+    SILENT_ROTATIONS = "each rotation in a record, whatever was refused after it"
+    CRASHED_ROTATIONS = "each rotation in a record, though its containment crashes each time after it"
+    LEAKS = "no leak lost, none left valid"
+    RETRIED = "no leak left valid by a refusal that is over"
+    TOLD_OF_REFUSALS = "people notified of a refusal at once"
+    OWN_STORAGE = "no record concluded by an error of our own storage"
+    BY_HAND = "a leak that people have revoked is revoked by its record"
+    POLICIES = "no policy ended but the leaked, none in force that a record calls revoked"
+    PUT_BACK = "a policy that was put back after its end is ended again"
+    PUT_BACK_REVOKED = "a policy that was put back after Sasquash had ended it is ended again"
+    DELEGATION = "delegation keys revoked only as people or Azure have it"
+    ORDERS = "no order run by fewer than two people"
+    LOCKDOWNS = "an account is locked down as its records say, and as it was once that is undone"
+    VAULTS = "the secret of its consumers holds the new key"
+    INCIDENTS = "one incident a record"
+    MAILS = "each state notified, and once"
+    MAILS_BY_OTHER_CLOCKS = "each state notified once, whatever hosts' clocks say"
+    OWNERS = "owners notified of every rotation"
+    DEAD_LETTERS = "each dead letter taken in, or kept"
+    SECRETS = "no credential written down"
+    REST = "everything comes to rest"
+    FOREIGN_ROWS = "a row that nobody can read stops no account"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that a run has broken, in words."""
+
+    rule: Rule
+    text: str
+
+
+NOT_YET = frozenset[Rule]()
+"""Rules that the product does not keep yet. What breaks one of them is no violation."""
