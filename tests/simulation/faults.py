@@ -31,6 +31,7 @@ class Fate(StrEnum):
 
 KILLS = frozenset({Fate.KILLED_BEFORE, Fate.KILLED_AFTER})
 ANSWER_LOST = frozenset({Fate.KILLED_AFTER, Fate.FAILED_AFTER, Fate.RESET_AFTER, Fate.HUNG_AFTER, Fate.LATE})
+_LOSSES = (Fate.KILLED_AFTER, Fate.RESET_AFTER, Fate.HUNG_AFTER)
 
 _ANYWHERE = tuple(fate for fate in Fate if fate not in (Fate.DONE, Fate.STALE, Fate.DENIED))
 _LISTING = "/listKeys"
@@ -72,6 +73,7 @@ class Schedule:
     kinds: tuple[Fate, ...]
     lag: bool  # whether ARM's list of keys may lag
     latest_action: float = LATEST_ACTION
+    loses_first_action: bool = False
     kills: int = 0
     injected: Counter[str] = field(default_factory=Counter)
 
@@ -96,6 +98,9 @@ class Schedule:
         return fate
 
     def _drawn(self, line: str) -> Fate:
+        if self.loses_first_action and _ACTION in line:
+            self.loses_first_action = False
+            return self.rng.choice(_LOSSES)
         if self.lag and _LISTING in line and self.rng.random() < 0.3:
             return Fate.STALE
         # The containment action is where a fault hurts most, and the last try of a message.

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from local.memory.exchange import Answer, Request, Service
 from local.memory.transport import Lost, Refused
 from local.tenant.model import STATE_ACCOUNT, Account
-from tests.simulation.faults import KILLS, Fate, Lifetime, Schedule
+from tests.simulation.faults import ANSWER_LOST, KILLS, Fate, Lifetime, Schedule
 from tests.simulation.refusals import Refusal
 
 LISTING = "/listKeys"
@@ -61,6 +62,7 @@ class Network:
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     calls: list[Call] = field(default_factory=list)
     regenerated: list[Regenerated] = field(default_factory=list)
+    lost_at: float = math.inf  # when an answer to an action was lost for the first time, in seconds
     revocations: Counter[str] = field(default_factory=Counter)  # of user delegation keys, by account
     late: set[asyncio.Task[Answer]] = field(default_factory=set)
     excused_mails: int = 0
@@ -85,7 +87,10 @@ class Network:
         fate = self.schedule.fate(line, at=now)
         if "graph.microsoft.com" in line and now < self.graph_down_until:
             fate = Fate.FAILED
-        refusal = next((one for one in self.refusals if one.meets(line, at=now, rng=self.rng)), None)
+        if fate in ANSWER_LOST and line.split("?")[0].endswith((REGENERATE, REVOKE)):
+            self.lost_at = min(self.lost_at, now)
+        asked = (one for one in self.refusals if one.meets(line, at=now, lost_at=self.lost_at, rng=self.rng))
+        refusal = next(asked, None)
         if refusal is not None and fate not in KILLS:
             fate = Fate.DENIED
             self.schedule.injected[f"denied by {refusal.place}"] += 1

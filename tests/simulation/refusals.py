@@ -11,6 +11,7 @@ from local.network import hostnames
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST
 
 LONGEST = 5 * 3600.0  # seconds
+_AFTER_LOSS = 0.2
 _ARM, _GRAPH = f" https://{hostnames.ARM_HOST}/", f" https://{hostnames.GRAPH_HOST}/"
 _OWN = tuple(f" https://{STATE_ACCOUNT}.{service}." for service in ("table", "queue", "blob"))
 
@@ -102,7 +103,10 @@ _ANSWERS = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """From `start` to `end`, in seconds, a share of the calls to a place is refused with this answer."""
+    """From `start` to `end`, in seconds, a share of the calls to a place is refused with this answer.
+
+    `after_loss`: it begins no sooner than ARM's answer to an action was lost.
+    """
 
     place: Place
     status: int
@@ -110,10 +114,12 @@ class Refusal:
     start: float
     end: float
     share: float
+    after_loss: bool = False
 
-    def meets(self, line: str, *, at: float, rng: random.Random) -> bool:
-        """Whether it refuses this call."""
-        if not self.start <= at < self.end or not self.place.has(line):
+    def meets(self, line: str, *, at: float, lost_at: float, rng: random.Random) -> bool:
+        """Whether it refuses this call. `lost_at` is when an answer to an action was lost, infinite before."""
+        start = max(self.start, lost_at) if self.after_loss else self.start
+        if not start <= at < self.end or not self.place.has(line):
             return False
         return self.share == 1.0 or rng.random() < self.share
 
@@ -128,6 +134,10 @@ class Refusal:
 
 def drawn(rng: random.Random) -> Iterator[Refusal]:
     """Yield the refusals of a run: minutes to hours of them."""
+    if rng.random() < _AFTER_LOSS:
+        status, code = rng.choice(_ANSWERS[Place.LISTING])
+        yield Refusal(Place.LISTING, status, code, 0.0, rng.uniform(600.0, 3600.0), 1.0, after_loss=True)
+        return
     for place in rng.sample(tuple(Place), rng.choice((1, 1, 2, 3))):
         status, code = rng.choice(_ANSWERS[place])
         start = rng.choice((0.0, rng.uniform(0.0, 200.0)))

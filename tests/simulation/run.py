@@ -87,6 +87,7 @@ def run(
         scenario = replace(scenario, graph_down_until=graph_down_until)
     faults = random.Random(f"{seed}/faults")
     schedule = Schedule.of(faults, until=scenario.faults_until, latest_action=latest_action)
+    schedule.loses_first_action = any(one.after_loss for one in scenario.refusals)
     loop = JumpingLoop()
     loop.set_exception_handler(lambda _loop, _context: None)  # killed hosts leave tasks behind
     keys = random.Random(f"{seed}/new keys")
