@@ -84,9 +84,13 @@ def _refused(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Viol
 
 
 def _by_hand(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Violation]:
-    """Judge a leak that a person has revoked while it was known whose it is: there was a mail that says so."""
+    """Judge a leak that a person has revoked after it was verified who signed it: there was a mail that says so.
+
+    Of one whose keys could not even be listed before nobody knows it.
+    """
     if leak.key_name is None or record.reason not in (Reason.NO_KEY_MATCHES, Reason.BLOCKED):
         return
     made = case.by_hand(leak.account, leak.key_name)
-    if made and any(seconds(mail.sent_at) < made[0].at for mail in case.mails_about(record)):
+    verified = (mail for mail in case.mails_about(record) if "Signature verified" in mail.body)
+    if made and any(seconds(mail.sent_at) < made[0].at for mail in verified):
         yield Violation(Rule.BY_HAND, f"the {leak.name} was revoked by hand, and its record says {record.reason}")
