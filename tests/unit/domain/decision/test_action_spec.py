@@ -41,6 +41,11 @@ def test_texts_name_target_and_account() -> None:
     assert spec.recovery(samples.revocation(), samples.execution()) == ("Replace key2.",)
 
 
+@pytest.mark.parametrize(("undone", "said"), [(False, "key2 was changed"), (True, "key2 was put back")])
+def test_what_others_did_to_it_names_the_target(undone: bool, said: str) -> None:
+    assert Spec().by_others("key2", undone=undone) == said
+
+
 @pytest.mark.parametrize(
     ("key_name", "said"), [("key1", "Check key2, and key1."), (None, "Check key2, and the key that signed them.")]
 )
