@@ -22,7 +22,7 @@ from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_i
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict, attribute_any
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.execution import Execution, Plan, Verification, VerificationToken
+from shared.domain.execution import OTHERS, Execution, Plan, Verification, VerificationToken
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
@@ -211,11 +211,16 @@ class AccountKeyAction(ContainmentAction):
 
     @override
     async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:
-        """Return the execution if the key is not the noted one any more."""
+        """Return the execution if the key is not the noted one any more; somebody else's if it was made later.
+
+        What a lost call did is asked for days later, where Azure refuses to say it; people may have rotated the key.
+        """
         key = left.keys[noted.target]
         if key.sha256 == noted.version:
             return None
-        return Executed(by_listing(noted.target, noted.version, key, at=self.clock()))
+        execution = by_listing(noted.target, noted.version, key, at=self.clock())
+        is_ours = key.created is None or any(_made_within(tenure, key.created) for tenure in left.predecessor.tenures)
+        return Executed(execution if is_ours else replace(execution, confirmed_by=OTHERS))
 
     @override
     def settle_unnoted(self, left: Interrupted) -> Recovered | None:
@@ -280,9 +285,13 @@ def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]
 
     Such a rotation may have ended just before this tenure began.
     """
-    first, last = tenure.acquired_at - _CLOCK_SKEW, tenure.deadline + TAKEOVER_TIME
     of_another = any(r.new_sha256 == key.sha256 and r.fingerprint != tenure.fingerprint for r in rotations)
-    return not of_another and key.created is not None and first <= key.created <= last
+    return not of_another and key.created is not None and _made_within(tenure, key.created)
+
+
+def _made_within(tenure: Tenure, created: datetime) -> bool:
+    """Whether a key was made while the lock was held, or while a call of its holder could still have an effect."""
+    return tenure.acquired_at - _CLOCK_SKEW <= created <= tenure.deadline + TAKEOVER_TIME
 
 
 def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Execution:

@@ -35,7 +35,7 @@ from shared.domain.execution import Execution, Outcome, Plan, Verification, Veri
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.domain.text import Code, Foreign
-from shared.errors import NotFound, TransientFailure
+from shared.errors import Blocked, NotFound, TransientFailure
 from shared.persistence.account_rows import Attributed
 from shared.redaction import redact
 from shared.sas import Service
@@ -310,9 +310,14 @@ class StoredPolicyAction(ContainmentAction):
 
     @override
     async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:
-        """Return the execution if what is left of the policy is what ours leaves: else somebody else was there."""
+        """Return the execution if what is left of the policy is what ours leaves: else somebody else was there.
+
+        Raises Blocked where the policy can't be reached: nothing says that it did not happen.
+        """
         target = PolicyTarget.parse(noted.target)
         reading = await self.read(left.account, target, key=signer(left.keys, None))
+        if reading.state is PolicyState.UNREACHABLE:
+            raise Blocked(f"It is open whether {target.title} was revoked: {reading.detail}", cause=reading.detail)
         ours = PolicyState.GONE if left.account.removal is Removal.DELETE else PolicyState.TOMBSTONE
         if reading.state is not ours or reading.version == noted.version:
             return None

@@ -167,7 +167,7 @@ class AccountSessions:
                 urgent = urgent or revocation.approval is not None
                 lock = await self._store.accounts.acquire(ref.name, fingerprint=revocation.fingerprint, urgent=urgent)
             async with holding(self._store, lock) as held:
-                await self._settle(held, ref)
+                await self._settle(held, ref, revocation.fingerprint)
                 session = AccountSession(
                     store=self._store,
                     reader=self._reader,
@@ -220,15 +220,16 @@ class AccountSessions:
         """Settle what a predecessor left, then release."""
         try:
             async with holding(self._store, await acquiring) as held:
-                await self._settle(held, ref)
+                await self._settle(held, ref, None)
         except SasquashError as error:
             _log.info("The lock of %s was not needed: %s", ref.name, error)
 
-    async def _settle(self, held: HeldLock, ref: AccountRef) -> None:
+    async def _settle(self, held: HeldLock, ref: AccountRef, fingerprint: str | None) -> None:
         """Record what a predecessor did, if there was one.
 
         Until that is known the lock, which names the leaks, is kept. Where Azure refuses to say, a row of its own
-        keeps it for the holders to come, and other leaks of the account don't wait for it.
+        keeps it for the holders to come, and other leaks of the account don't wait for it. Raises Blocked where the
+        lock was acquired for one that the predecessor may have acted on.
         """
         predecessor = held.lock.predecessor
         if predecessor is None:
@@ -239,6 +240,8 @@ class AccountSessions:
         except Blocked:
             await self._store.accounts.keep_unsettled(ref.name, predecessor, taken_from=held.lock.taken_from)
             held.uncertain = False
-            raise
+            if fingerprint in predecessor.suspects:
+                raise
+            return
         await conclude_all(self._store, ref.name, settled)
         held.uncertain = False

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from cachetools import TTLCache
 
 from shared.actions.registry import Actions
+from shared.containment.lookup import AccountLookup
 from shared.domain.account import AccountFacts, AccountKey, PolicyState
 from shared.domain.decision.attribution import expired, named_policy
 from shared.domain.decision.duplicates import reopened, revived
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason
-from shared.domain.watch import Watch, watch
-from shared.errors import SasquashError
+from shared.domain.watch import Watch, waits_for_the_daily_check, watch
+from shared.errors import AccountGone, SasquashError
+from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import SAFETY_NET
 from shared.persistence.store import Store
 from shared.sas import Credential
@@ -27,6 +29,7 @@ from shared.sas import Credential
 _log = logging.getLogger(__name__)
 
 _MOST_REMEMBERED = 10_000
+_MOST_LISTED = 1000  # accounts
 _PAUSE = 60.0  # seconds between two checks of one record, however often its leak is reported
 
 
@@ -42,10 +45,14 @@ class _Found:
 class Rechecks:
     """Checks records, of one account at a time."""
 
-    def __init__(self, store: Store, actions: Actions) -> None:
+    def __init__(self, store: Store, actions: Actions, lookup: AccountLookup) -> None:
         self._store = store
         self._actions = actions
+        self._lookup = lookup
         self._lately = TTLCache[str, bool](_MOST_REMEMBERED, _PAUSE, timer=lambda: store.clock().timestamp())
+        self._listed = TTLCache[str, Mapping[str, AccountKey]](
+            _MOST_LISTED, COOLDOWN.total_seconds(), timer=lambda: store.clock().timestamp()
+        )
 
     async def of_report(self, record: Revocation) -> Revocation:
         """Return a record whose leak was reported again, `received` if it has to be decided on again.
@@ -53,6 +60,8 @@ class Rechecks:
         Raises SasquashError where Azure or our own tables can't be reached.
         """
         if watch(record) is Watch.NOTHING or record.account is None or record.fingerprint in self._lately:
+            return record
+        if waits_for_the_daily_check(record, now=self._store.clock()):
             return record
         self._lately[record.fingerprint] = True
         await self._check_one(record, record.account, {})
@@ -82,11 +91,31 @@ class Rechecks:
             if watch(record) is Watch.DORMANT:
                 await self._write(record, self._ends(Reason.EXPIRED, over.detail))
             return keys
-        keys = keys or await self._actions.account_key.keys(account)
+        try:
+            keys = keys or await self._keys(account)
+        except AccountGone:
+            account = await self._moved(record, account)
+            keys = await self._keys(account)
         found = await self._found(record, credential, account, keys)
         if found is not None:
             await self._write(record, found)
         return keys
+
+    async def _keys(self, account: AccountFacts) -> Mapping[str, AccountKey]:
+        """Return the account's keys, listed once in ten seconds however many of its leaks are reported."""
+        keys = self._listed.get(account.id)
+        if keys is None:
+            keys = self._listed[account.id] = await self._actions.account_key.keys(account)
+        return keys
+
+    async def _moved(self, record: Revocation, gone: AccountFacts) -> AccountFacts:
+        """Return an account that has moved to another resource group. Raises AccountGone where there is none."""
+        moved = await self._lookup.find(record.to_weigh)
+        if moved is not None and moved.id == gone.id:
+            moved = await self._lookup.find_again(record.to_weigh, gone=moved)
+        if moved is None:
+            raise AccountGone(f"Account {gone.name} does not exist any more: its leaks can't be checked.")
+        return await self._lookup.accounts.facts(moved)
 
     async def _found(
         self, record: Revocation, credential: Credential, account: AccountFacts, keys: Mapping[str, AccountKey]

@@ -10,12 +10,12 @@ from functools import partial
 
 from shared.containment.dedup_cache import DedupCache
 from shared.containment.rechecks import Rechecks
-from shared.domain.decision.duplicates import ended_unverified, reopened, says_nothing_until, with_report
+from shared.domain.decision.duplicates import ended_unverified, reopened, resumed, says_nothing_until, with_report
 from shared.domain.finding import Finding, Reported
 from shared.domain.known_paths import MOST, split
 from shared.domain.pending_steps import needs_evidence_check, open_alerts, reported_again
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.errors import Conflict, TransientFailure
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import Message, backoff
@@ -115,4 +115,5 @@ class RepeatedReports:
         if joined is not None or not current.unknown_paths(finding) or not ended_unverified(current):
             return joined
         detail = "More paths were reported than could be tried at once: it is evaluated again."
-        return reopened(current, now=now, detail=detail)
+        again = resumed if current.reason is Reason.BLOCKED else reopened
+        return again(current, now=now, detail=detail)

@@ -1,6 +1,6 @@
 """Which decided leaks are watched, since what others do may change the verdict, and until when. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from shared.domain.revocation import Revocation
@@ -8,9 +8,13 @@ from shared.domain.states import Reason, State
 from shared.domain.target import CAN_BE_UNDONE_BY_OTHERS
 
 FOR_EVER = datetime(2200, 1, 1, tzinfo=UTC)
-_DORMANT = frozenset({Reason.POLICY_GONE, Reason.POLICY_EXPIRED})
+DORMANT = frozenset({Reason.POLICY_GONE, Reason.POLICY_EXPIRED})
 _UNDECIDED = frozenset({State.OBSERVED, State.AWAITING_APPROVAL})
 _EXECUTED = frozenset({State.PROVEN, State.CLOSED, State.FAILED})
+
+
+_DAY = timedelta(days=1)
+_MOST_REVIVALS = 3  # a day, at reports
 
 
 class Watch(Enum):
@@ -27,7 +31,7 @@ def watch(revocation: Revocation) -> Watch:
     credential, execution = revocation.finding.credential, revocation.execution
     if credential is None or revocation.key_sha256 is None:
         return Watch.NOTHING
-    if revocation.reason in _DORMANT:
+    if revocation.reason in DORMANT:
         return Watch.DORMANT
     ended = execution is not None and execution.action in CAN_BE_UNDONE_BY_OTHERS and revocation.state in _EXECUTED
     if credential.policy is not None and (ended or revocation.reason is Reason.COVERED):
@@ -45,3 +49,12 @@ def watched_until(revocation: Revocation) -> datetime | None:
     if credential is None or kind is Watch.NOTHING:
         return None
     return FOR_EVER if kind is Watch.DORMANT or credential.ends is None else credential.ends
+
+
+def waits_for_the_daily_check(revocation: Revocation, *, now: datetime) -> bool:
+    """Whether reports check the record no more today: something keeps putting its policy back.
+
+    Each revival is news. Without a bound, whoever reports the leak would have people mailed every minute.
+    """
+    lately = [one for one in revocation.changes if one.reason is Reason.REVIVED and now - one.at < _DAY]
+    return len(lately) >= _MOST_REVIVALS

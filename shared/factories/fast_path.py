@@ -143,7 +143,7 @@ class FastPath:
 
     @cached_property
     def rechecks(self) -> Rechecks:
-        return Rechecks(self.store, self.actions)
+        return Rechecks(self.store, self.actions, self._lookup)
 
     @cached_property
     def containment(self) -> Containment:

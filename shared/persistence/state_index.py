@@ -26,7 +26,7 @@ from azure.data.tables.aio import TableClient
 from shared.domain.pending_steps import next_check
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
-from shared.domain.watch import watched_until
+from shared.domain.watch import DORMANT, watched_until
 from shared.errors import UnreadableRow
 from shared.persistence.own_storage import own_tables
 from shared.persistence.rows import SetAside, logged, new_row, reading, time_in
@@ -41,6 +41,7 @@ _NOT_WATCHED = datetime(2000, 1, 1, tzinfo=UTC)  # a merge can't remove a column
 _ROW = re.compile(r"[0-9]{20}~[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _OPEN = "open"
+_DORMANT = {"gone": Reason.POLICY_GONE.value, "expired": Reason.POLICY_EXPIRED.value}
 _STAYS_OPEN = frozenset({State.RECEIVED, State.CONTAINED})
 
 
@@ -152,9 +153,12 @@ class StateIndex:
 
     async def watched(self) -> AsyncIterator[IndexRow]:
         """Yield the rows of records that are watched (`domain.watch`)."""
-        query = "PartitionKey eq @state and WatchedUntil gt @now"
+        async for dormant in self.in_state(State.UNRESOLVED, reasons=DORMANT):  # also those of earlier versions
+            yield dormant
+        query = "PartitionKey eq @state and WatchedUntil gt @now and Reason ne @gone and Reason ne @expired"
         for state in State:
-            async for row in self._readable(query, {"state": state.value, "now": self._clock()}):
+            values = {"state": state.value, "now": self._clock(), **_DORMANT}
+            async for row in self._readable(query, values):
                 if isinstance(row, IndexRow):
                     yield row
 

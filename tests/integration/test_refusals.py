@@ -221,7 +221,7 @@ async def test_leak_of_which_it_is_open_what_was_done_is_not_decided_with_others
         await driver.app(life).fast_path.ingest.receive(report(finding))
     driver.clock.advance(minutes=4)
     key = found(raw_key(account.name, account.keys["key2"]))
-    driver.fault(LIST_KEYS, status=403)
+    driver.fault(LIST_KEYS, status=403, times=2)
     await driver.app().fast_path.ingest.receive(report(key))  # keeps what the predecessor may have done
     driver.clock.advance(minutes=2)
     driver.fault(get_acl(account), status=403, code="AuthorizationFailure", times=2)
@@ -232,6 +232,36 @@ async def test_leak_of_which_it_is_open_what_was_done_is_not_decided_with_others
     settled = await resumed(driver, finding)
     assert settled.execution is not None
     assert (settled.state, settled.execution.target) == (State.CONTAINED, "file/homes/partners")
+
+
+async def test_leak_whose_predecessor_azure_refuses_to_explain_is_revoked_at_once(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    life = Lifetime(ends_at=1, counting=set_acl(account), carried_out=True)
+    with pytest.raises(Crashed):
+        await driver.app(life).fast_path.ingest.receive(report(found(text)))
+    driver.clock.advance(minutes=4)
+    driver.fault(get_acl(account), status=403, code="AuthorizationFailure", times=None)
+    driver.fault("/fileServices/", status=403, times=None)
+    key = await reported(driver, raw_key(account.name, account.keys["key2"]))
+    assert (await driver.record(key.fingerprint)).state is State.CONTAINED
+    assert [name for name in await driver.rows(account.name) if name.startswith("unsettled~")]
+
+
+async def test_rotation_by_a_person_after_a_lost_call_is_not_ours(driver: Driver) -> None:
+    """The call was never carried out; Azure refused to say so until a person had rotated the key."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    with pytest.raises(Crashed):
+        await driver.app(Lifetime(ends_at=1, counting=REGENERATE)).fast_path.ingest.receive(report(finding))
+    driver.clock.advance(minutes=4)
+    driver.fault(LIST_KEYS, status=403, times=1)
+    assert (await resumed(driver, finding)).reason is Reason.BLOCKED
+    driver.clock.advance(hours=25)
+    await by_hand(driver, account)
+    settled = await resumed(driver, finding)
+    assert settled.execution is not None
+    assert (settled.state, settled.execution.is_ours) == (State.CONTAINED, False)
+    assert [key for key in await driver.rows(account.name) if key.startswith("rotation")] == []
 
 
 # --- revoked by hand

@@ -1,6 +1,7 @@
 """A policy that was ended, and is put back: "Create a service SAS" (REST) says that its tokens are valid again."""
 
 import pytest
+from azure.data.tables import UpdateMode
 
 from local.tenant.model import Account, new_storage_key
 from shared.domain.finding import Finding
@@ -164,3 +165,54 @@ async def test_mail_says_who_put_the_policy_back(driver: Driver) -> None:
     said = "was put back by a client that has key1"
     assert said in str(record.changed_by.said)
     assert said in driver.mails(account.name)[-1].body
+
+
+async def test_policy_that_comes_back_again_and_again_is_left_to_the_daily_check(driver: Driver) -> None:
+    account = await driver.account()
+    finding = await closed(driver, account)
+    for is_ended in (True, True, True, False):
+        await put_back(driver, account)
+        driver.clock.advance(seconds=61)
+        await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
+        assert is_live(account) is not is_ended
+        await followed(driver, finding)
+    driver.sent.clear()
+    await checked(driver, finding)
+    assert not is_live(account)
+
+
+async def test_account_that_has_moved_is_still_watched(driver: Driver) -> None:
+    account = await driver.account()
+    finding = await closed(driver, account)
+    await put_back(driver, account)
+    account.resource_group = "moved"
+    again = await checked(driver, finding)
+    assert (again.state, is_live(account)) == (State.CONTAINED, False)
+
+
+async def test_policy_that_sasquash_deleted_for_another_leak_was_not_ended_by_somebody_else(driver: Driver) -> None:
+    account = await driver.account(tags={"sasquash-policy-removal": "delete"})
+    await shares.under_policies(driver, account, "partners", "suppliers")
+    observed, acted = found(shares.leak(account)), found(shares.leak(account, key="key2"))
+    await driver.app(mode="observe").fast_path.ingest.receive(report(observed))
+    driver.cool_down()
+    await driver.app().fast_path.ingest.receive(report(acted))
+    assert (await driver.record(acted.fingerprint)).state is State.CONTAINED
+    driver.cool_down()
+    driver.sent.clear()
+    after = await checked(driver, observed)
+    assert (after.reason, after.execution) == (Reason.POLICY_GONE, None)
+
+
+async def test_dormant_leak_whose_index_row_an_earlier_version_wrote_is_watched(driver: Driver) -> None:
+    account = await driver.account()
+    await shares.under_policies(driver, account, "suppliers")
+    finding = found(shares.leak(account))
+    await driver.app().fast_path.ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.POLICY_GONE
+    table = driver.app().fast_path.state_index._table
+    async for row in table.query_entities("PartitionKey eq 'unresolved'"):
+        if row["RowKey"].endswith(finding.fingerprint):
+            await table.update_entity({k: v for k, v in row.items() if k != "WatchedUntil"}, mode=UpdateMode.REPLACE)
+    found_again = [one.fingerprint async for one in driver.app().fast_path.store.revocations.watched()]
+    assert found_again.count(finding.fingerprint) == 1

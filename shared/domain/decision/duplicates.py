@@ -122,7 +122,8 @@ def revived(current: Revocation, *, now: datetime, detail: str) -> Revocation:
     """Return the record of a leak that is valid again, to be decided on as if it were new: all of it is news."""
     ended = current.execution
     undone = replace(ended, verification_tokens=()) if ended is not None else None
-    return replace(reopened(current, now=now, detail=detail, reason=Reason.REVIVED), undone=undone)
+    anew = reopened(current, now=now, detail=detail, reason=Reason.REVIVED)
+    return replace(anew, undone=undone, usage=None, remains=None)
 
 
 def reopened(current: Revocation, *, now: datetime, detail: str, reason: Reason | None = None) -> Revocation:

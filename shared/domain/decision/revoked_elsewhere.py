@@ -7,7 +7,7 @@ verified before, only the first is possible: a key can't be set, so one that is 
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.domain.account import PolicyReading, PolicyState
+from shared.domain.account import PolicyReading, PolicyState, Removal
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.execution import OTHERS, Execution
@@ -50,8 +50,11 @@ def by_policy(
 ) -> Execution | None:
     """Return how the policy of a leak was ended that was in force when the leak was verified; None if it was not.
 
-    A tombstone of ours is no such end.
+    A tombstone of ours is no such end, nor is a policy that is gone where we delete policies: it may have been for
+    another leak.
     """
+    if reading is not None and reading.state is PolicyState.GONE and snapshot.account.removal is Removal.DELETE:
+        return None
     if signer is None or reading is None or verdict.reason not in _OF_A_POLICY or reading.state not in _ENDED:
         return None
     if signer.policy != str(reading.target) or signer.key_sha256 != verdict.key_sha256:
