@@ -44,7 +44,7 @@ class AccessControlLists:
         return Answer(200 if service == "blob" else 204, self._stamps(account, key))
 
     def write(self, account: Account, key: tuple[str, str], policies: tuple[SignedIdentifier, ...]) -> None:
-        """Replace the list of a resource, whoever does."""
+        """Replace the list of a resource."""
         account.policies[key] = policies
         self._changed[account.name, *key] = self._now().replace(microsecond=0)
 

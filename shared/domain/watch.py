@@ -54,7 +54,7 @@ def watched_until(revocation: Revocation) -> datetime | None:
 def waits_for_the_daily_check(revocation: Revocation, *, now: datetime) -> bool:
     """Whether reports check the record no more today: something keeps putting its policy back.
 
-    Each revival is news. Without a bound, whoever reports the leak would have people mailed every minute.
+    Each revival is news. Without a bound, anyone who reports the leak could have people mailed every minute.
     """
     lately = [one for one in revocation.changes if one.reason is Reason.REVIVED and now - one.at < _DAY]
     return len(lately) >= _MOST_REVIVALS

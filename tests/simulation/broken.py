@@ -142,8 +142,8 @@ def counting_approvals_and_not_people() -> Iterator[None]:
 
 
 @contextmanager
-def without_looking_again() -> Iterator[None]:
-    """A policy that was put back is not looked at again."""
+def without_checking_again() -> Iterator[None]:
+    """A policy that was put back is not checked again."""
 
     async def of_report(self: Any, record: Revocation) -> Revocation:
         return record
@@ -204,7 +204,7 @@ def trusting_a_list_that_lags() -> Iterator[None]:
 
 @contextmanager
 def stopping_at_a_foreign_row() -> Iterator[None]:
-    """A row that nobody can read stops whoever reads the account."""
+    """A row that nobody can read stops the one who reads the account."""
     real = AccountTable.rows
 
     async def rows(self: Any, partitions: Iterable[str]) -> Any:
@@ -245,7 +245,7 @@ BUILDS: tuple[Broken, ...] = (
     Broken(keeping_the_first_path),
     Broken(giving_up_at_the_first_failure),
     Broken(counting_approvals_and_not_people),
-    Broken(without_looking_again, frozenset({Feature.POLICIES, Feature.PEOPLE}), Rule.PUT_BACK_REVOKED),
+    Broken(without_checking_again, frozenset({Feature.POLICIES, Feature.PEOPLE}), Rule.PUT_BACK_REVOKED),
     Broken(forgetting_what_was_refused, _REFUSALS, Rule.SILENT_ROTATIONS),
     Broken(giving_up_at_the_first_refusal, _REFUSALS, Rule.RETRIED),
     Broken(trusting_a_list_that_lags, _PEOPLE, Rule.NEW_KEYS),

@@ -28,7 +28,7 @@ REPORTED_WITHIN = 120.0  # seconds
 _FAR = EPOCH + timedelta(days=400)
 _URL = "https://github.com/contoso/x/README.md"
 _RESOURCES = {"blob": "models", "queue": "jobs", "table": "runs"}
-_LEAKED, _INNOCENT = "partners", "suppliers"
+_LEAKED, _UNLEAKED = "partners", "suppliers"
 
 
 class Kind(StrEnum):
@@ -155,9 +155,9 @@ def _policy(rng: random.Random, number: int) -> PlannedPolicy:
     return PlannedPolicy(service, f"{_RESOURCES[service]}{number}", _LEAKED, start, rng.random() < 0.25)
 
 
-def innocent() -> SignedIdentifier:
+def unleaked() -> SignedIdentifier:
     """Return a policy beside those that leak: nothing may change it."""
-    return SignedIdentifier(_INNOCENT, AccessPolicy(None, "2028-01-01", "r"))
+    return SignedIdentifier(_UNLEAKED, AccessPolicy(None, "2028-01-01", "r"))
 
 
 def of_delegation(rng: random.Random, account: PlannedAccount, issuer: str, tenant: str, number: int) -> PlannedLeak:

@@ -42,7 +42,7 @@ def drawn(rng: random.Random, leaks: Sequence[PlannedLeak]) -> Iterator[DeadLett
 def _event(leak: PlannedLeak, number: int) -> dict[str, Any]:
     return {
         "specversion": "1.0",
-        "id": f"dead-{number}-{leak.finding.fingerprint[:12]}",
+        "id": f"letter-{number}-{leak.finding.fingerprint[:12]}",
         "source": "/scanners/simulated",
         "type": REPORTED,
         "time": EPOCH.isoformat(),

@@ -12,7 +12,7 @@ from shared.domain.states import State
 from shared.domain.target import ActionKind
 from shared.errors import SasquashError
 from tests.simulation.acts import HandRotation, Lock, PutBack
-from tests.simulation.leaks import innocent
+from tests.simulation.leaks import unleaked
 from tests.simulation.orders import Approver, PlannedLockdown
 from tests.simulation.policies import ends_in
 from tests.simulation.scenario import Decision, Scenario
@@ -27,7 +27,7 @@ _CALLERS = {
 }
 _APPROVED_AFTER = 100.0  # seconds from an order on
 _TRIES, _PAUSE = 6, 400.0  # of a person who gets an error
-_LOOKS_EVERY = 20.0
+_CHECKS_EVERY = 20.0
 _GIVES_UP_AFTER = 4 * 3600.0
 
 
@@ -113,11 +113,11 @@ async def _put_back(world: World, planned: PutBack) -> None:
     while not ends_in(account, policy.key, policy.id, now=world.loop.utc_now()):
         if world.loop.time() > until:
             return
-        await asyncio.sleep(_LOOKS_EVERY)
+        await asyncio.sleep(_CHECKS_EVERY)
     await asyncio.sleep(planned.after)
     back = SignedIdentifier(policy.id, AccessPolicy(None, planned.end, policy.start.permission))
     held = account.policies.get(policy.key, ())
-    others = (innocent(),) if planned.template else tuple(one for one in held if one.id != policy.id)
+    others = (unleaked(),) if planned.template else tuple(one for one in held if one.id != policy.id)
     world.storage.policies.write(account, policy.key, (*others, back))
     world.put_back[account.name, policy.key, policy.id] += 1
     world.acts["policy put back"] += 1

@@ -161,11 +161,11 @@ async def _run(
         first_mail=_first(mail.sent_at for mail in world.cloud.mails),
         mails=len(world.cloud.mails),
         trace=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
-        story=(*_told(scenario), *lines, *world.failures, *case.told),
+        story=(*_planned(scenario), *lines, *world.failures, *case.story),
     )
 
 
-def _told(scenario: Scenario) -> Iterable[str]:
+def _planned(scenario: Scenario) -> Iterable[str]:
     """Yield what the scenario is, for a reader of the story."""
     yield f"features: {', '.join(sorted(scenario.features)) or 'none'}; {scenario.settings}; {scenario.decision}"
     yield from (f"leak {leak.finding.fingerprint[:12]}: {leak.name} at {leak.times}" for leak in scenario.leaks)

@@ -65,7 +65,7 @@ class Scenario:
 
     @property
     def days(self) -> int:
-        """How many days go by before it is judged: what is looked at once a day has to be looked at."""
+        """How many days go by before it is judged: what is checked once a day has to be checked."""
         slow = bool(self.refusals) or any(isinstance(act, Lock | PutBack) for act in self.acts)
         return 2 if slow or any(planned.locked_until for planned in self.accounts) else 0
 

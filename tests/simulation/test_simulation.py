@@ -10,7 +10,7 @@ from tests.simulation.broken import BUILDS, Broken
 from tests.simulation.judgment.rules import NOT_YET
 from tests.support.paths import ROOT
 
-SEEDS = int(os.environ.get("SASQUASH_SIMULATED_SEEDS", "250"))
+SEEDS = int(os.environ.get("SASQUASH_SIMULATED_SEEDS", "120"))
 BUDGET = 150  # seeds within which a build that is broken on purpose must be caught
 
 CAUGHT = """

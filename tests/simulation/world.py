@@ -31,7 +31,7 @@ from shared.persistence.queues import json_in
 from tests.simulation.accounts import PlannedAccount
 from tests.simulation.faults import Schedule
 from tests.simulation.hosts import NO_ENDPOINT, SYSTEM_KEY, SimulatedHost, Tokens
-from tests.simulation.leaks import innocent
+from tests.simulation.leaks import unleaked
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.network import Network
 from tests.simulation.old_rows import OldRow
@@ -141,7 +141,7 @@ class World:
             if leak.policy is not None:
                 self._create(leak.account, *leak.policy.key)
                 there = () if leak.policy.missing else (leak.policy.identifier,)
-                self.storage.policies.write(account, leak.policy.key, (*there, innocent()))
+                self.storage.policies.write(account, leak.policy.key, (*there, unleaked()))
         for row in scenario.rows:
             self._write(row)
 
@@ -262,8 +262,8 @@ class World:
     def has_work_left(self) -> bool:
         """Whether a timer still has something to do: a record that is open, or a dead letter."""
         letters = self.storage.blobs(STATE_ACCOUNT).containers[DEAD_LETTERS]
-        dead = any(not name.startswith("kept/") for name in letters)
-        return dead or bool(self.storage.tables(STATE_ACCOUNT).tables["states"].get("open"))
+        left = any(not name.startswith("kept/") for name in letters)
+        return left or bool(self.storage.tables(STATE_ACCOUNT).tables["states"].get("open"))
 
     @property
     def at_rest(self) -> bool:

@@ -101,7 +101,7 @@ class Case:
         return Rule.CRASHED_ROTATIONS if crashed else Rule.KEYS
 
     @property
-    def told(self) -> Iterator[str]:
+    def story(self) -> Iterator[str]:
         """Yield how the records ended, for a reader of the story."""
         for record in self.records.values():
             changes = ", ".join(f"{seconds(one.at):.0f} {one.state}/{one.reason or ''}" for one in record.changes)

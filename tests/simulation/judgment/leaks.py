@@ -80,7 +80,7 @@ def _refused(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Viol
     summaries = [mail for mail in case.cloud.mails if mail.subject.startswith("[SUMMARY]")]
     sent = [seconds(mail.sent_at) for mail in (*case.mails_about(record), *summaries)]
     if not any(blocked[0] - 5 < at < until for at in sent):
-        yield Violation(Rule.TOLD_OF_REFUSALS, f"nobody was notified that the {leak.name} is blocked")
+        yield Violation(Rule.NOTIFIED_OF_REFUSALS, f"nobody was notified that the {leak.name} is blocked")
 
 
 def _by_hand(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Violation]:

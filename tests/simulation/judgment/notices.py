@@ -15,7 +15,7 @@ _NO_INCIDENT = frozenset({State.DISMISSED})
 
 
 def violations(case: Case) -> Iterator[Violation]:
-    """Yield what people were not told, or told twice."""
+    """Yield what people were not notified of, or twice."""
     yield from _incidents(case)
     yield from _repeated(case)
     yield from _verified(case)
@@ -85,7 +85,7 @@ def _owners(case: Case) -> Iterator[Violation]:
         execution, account = record.execution, record.account_name
         if execution is None or execution.action is not ActionKind.ACCOUNT_KEY or account not in owners:
             continue
-        told = (
+        informed = (
             mail
             for mail in case.cloud.mails
             if owners[account] in mail.to
@@ -93,6 +93,6 @@ def _owners(case: Case) -> Iterator[Violation]:
             and execution.target in mail.body
             and seconds(mail.sent_at) > seconds(execution.at) - 10
         )
-        if next(told, None) is None:
+        if next(informed, None) is None:
             text = f"the owner of {account} was not notified that {execution.target} was rotated"
             yield Violation(Rule.OWNERS, text)

@@ -6,7 +6,7 @@ from shared.domain.states import State
 from shared.domain.target import ActionKind
 from tests.simulation.judgment.case import Case
 from tests.simulation.judgment.rules import Rule, Violation
-from tests.simulation.leaks import PlannedLeak, PlannedPolicy, innocent
+from tests.simulation.leaks import PlannedLeak, PlannedPolicy, unleaked
 from tests.simulation.policies import ends_in, held
 
 _REVOKED = (State.PROVEN, State.CLOSED)
@@ -20,7 +20,7 @@ def violations(case: Case) -> Iterator[Violation]:
 
 
 def _of_policy(case: Case, leak: PlannedLeak, policy: PlannedPolicy) -> Iterator[Violation]:
-    account, beside = case.account(leak.account), innocent()
+    account, beside = case.account(leak.account), unleaked()
     if held(account, policy.key, beside.id) != beside:
         yield Violation(Rule.POLICIES, f"policy {beside.id} of {account.name}/{policy.resource} was changed")
     is_over = ends_in(account, policy.key, policy.id, now=case.world.loop.utc_now())

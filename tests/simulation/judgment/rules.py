@@ -13,7 +13,7 @@ class Rule(StrEnum):
     CRASHED_ROTATIONS = "each rotation in a record, though its containment crashes each time after it"
     LEAKS = "no leak lost, none left valid"
     RETRIED = "no leak left valid by a refusal that is over"
-    TOLD_OF_REFUSALS = "people notified of a refusal at once"
+    NOTIFIED_OF_REFUSALS = "people notified of a refusal at once"
     OWN_STORAGE = "no record concluded by an error of our own storage"
     BY_HAND = "a leak that people have revoked is revoked by its record"
     POLICIES = "no policy ended but the leaked, none in force that a record calls revoked"
@@ -42,4 +42,4 @@ class Violation:
 
 
 NOT_YET = frozenset[Rule]()
-"""Rules that the product does not keep yet. What breaks one of them is no violation."""
+"""Rules that the product does not keep yet: to break one of them is no violation."""
