@@ -24,11 +24,13 @@ from bench.memory import peak_mb
 from bench.warm import Latencies
 from local.memory.exchange import Answer, Request, Service
 from shared.domain.finding import REPORTED, Finding, in_text
+from tests.simulation.accounts import PlannedAccount, new_key
 from tests.simulation.faults import Fate, Schedule
+from tests.simulation.hosts import Tokens, load_app
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.run import bury
-from tests.simulation.scenario import Decision, PlannedAccount, Scenario, new_key
-from tests.simulation.world import Tokens, World, load_app, simulated_time
+from tests.simulation.scenario import Decision, Scenario
+from tests.simulation.world import World, simulated_time
 
 _SEED = 38
 WITHIN = 60.0  # simulated seconds in which the reports are published

@@ -112,7 +112,8 @@ def _index_key(fingerprint: str) -> str:
 
 
 def _plain(value: object) -> dict[str, Any]:
-    return json.loads(msgspec.json.encode(value))
+    plain: dict[str, Any] = json.loads(msgspec.json.encode(value))
+    return plain
 
 
 def _changed(said: dict[str, Any], form: Form, *, enum: tuple[str, ...]) -> str:

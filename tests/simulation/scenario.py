@@ -45,23 +45,23 @@ class Scenario:
     `offsets` are of the hosts' clocks, in seconds, one host after another.
     """
 
-    features: frozenset[Feature]
     accounts: tuple[PlannedAccount, ...]
     leaks: tuple[PlannedLeak, ...]
     orders: tuple[PlannedOrder, ...]
-    lockdowns: tuple[PlannedLockdown, ...]
-    acts: tuple[Act, ...]
-    refusals: tuple[Refusal, ...]
-    letters: tuple[DeadLetter, ...]
-    rows: tuple[OldRow, ...]
-    poison: tuple[Poison, ...]
-    offsets: tuple[float, ...]
     settings: dict[str, str]
     decision: Decision
     decided_at: float
     faults_until: float
     graph_down_until: float
     hosts: int
+    features: frozenset[Feature] = frozenset()
+    lockdowns: tuple[PlannedLockdown, ...] = ()
+    acts: tuple[Act, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    letters: tuple[DeadLetter, ...] = ()
+    rows: tuple[OldRow, ...] = ()
+    poison: tuple[Poison, ...] = ()
+    offsets: tuple[float, ...] = (0.0,)
 
     @property
     def days(self) -> int:

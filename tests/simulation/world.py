@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -40,7 +41,6 @@ from tests.support.samples import WITHOUT_TRACES
 
 _SOON = timedelta(minutes=20)  # longer than any retry is delayed that is not for the next day
 _SHORTEST_POLL = 0.1
-_MOST_CALLS, _MOST_CALLS_A_LEAK, _MOST_CALLS_A_SECOND = 3000, 1200, 0.3
 _DAILY = timedelta(hours=1, minutes=23)  # from the start of a run to the first daily check
 
 
@@ -78,6 +78,7 @@ class World:
         self.put_back: Counter[tuple[str, tuple[str, str], str]] = Counter()  # policies, by account, list and id
         self.acts: Counter[str] = Counter()  # of people, by what they did
         self.next_daily = EPOCH + _DAILY
+        self.most_calls = math.inf  # after which nobody waits for an end any more
         self.cloud = Cloud(identities=tokens.cloud.identities, users=tokens.cloud.users)
         tokens.entra._cloud = self.cloud
         self.cloud.accounts[STATE_ACCOUNT] = state_account()
@@ -183,9 +184,7 @@ class World:
     @property
     def is_storming(self) -> bool:
         """Whether the hosts have made so many calls that they go round in circles."""
-        leaks = len(self.scenario.leaks) + len(self.scenario.letters) // 4
-        most = _MOST_CALLS + leaks * (_MOST_CALLS_A_LEAK + self.scenario.trouble_until * _MOST_CALLS_A_SECOND)
-        return len(self.network.calls) > most
+        return len(self.network.calls) > self.most_calls
 
     @staticmethod
     async def _until(condition: Callable[[], bool], *, every: float) -> None:
