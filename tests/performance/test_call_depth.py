@@ -19,10 +19,11 @@ from bench.storm import Shape, _finding, _scenario
 from local.memory.exchange import Answer, Request, Service
 from shared.domain.finding import REPORTED
 from tests.simulation.faults import Fate, Schedule
+from tests.simulation.hosts import Tokens, load_app
 from tests.simulation.loop import JumpingLoop
 from tests.simulation.network import REGENERATE
 from tests.simulation.run import bury
-from tests.simulation.world import Tokens, World, load_app, simulated_time
+from tests.simulation.world import World, simulated_time
 
 ROOT = Path(__file__).parents[2]
 OURS = (str(ROOT / "shared"), str(ROOT / "function_app.py"))

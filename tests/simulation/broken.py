@@ -11,11 +11,9 @@ import msgspec
 
 from shared.actions.account_key import AccountKeyAction
 from shared.containment import account_reader, service
-from shared.containment.account_session import AccountSessions
 from shared.containment.execution import PlanExecutor
 from shared.containment.rechecks import Rechecks
 from shared.containment.repeated_reports import RepeatedReports
-from shared.containment.verdicts import conclude_all
 from shared.domain.account import AccountKey
 from shared.domain.approval import Approval
 from shared.domain.decision.people import Quorum
@@ -24,7 +22,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, SasquashError
+from shared.errors import SasquashError
 from shared.operations.daily_rechecks import DailyRechecks
 from shared.persistence.account_rows import Intent, Rotation
 from shared.persistence.accounts import AccountLock, AccountTable
@@ -159,20 +157,10 @@ def without_checking_again() -> Iterator[None]:
 def forgetting_what_was_refused() -> Iterator[None]:
     """Where Azure refuses to say what an interrupted action came to, nobody asks again."""
 
-    async def settle(self: Any, held: Any, ref: Any) -> None:
-        predecessor = held.lock.predecessor
-        if predecessor is None:
-            return
-        held.uncertain = True
-        try:
-            settled = await self._recovery.settle(predecessor, ref)
-        except Blocked:
-            held.uncertain = False
-            raise
-        await conclude_all(self._store, ref.name, settled)
-        held.uncertain = False
+    async def keep_unsettled(self: Any, account: str, intent: Intent, **_: Any) -> None:
+        return
 
-    with patch.object(AccountSessions, "_settle", settle):
+    with patch.object(AccountTable, "keep_unsettled", keep_unsettled):
         yield
 
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 SYSTEM_KEY = "simulated"
 NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
-_OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=60), MessageEncoding.NONE)
+MOST_TRIES = 5  # of a message
+_OPTIONS = QueueOptions(8, 4, MOST_TRIES, timedelta(seconds=30), timedelta(seconds=60), MessageEncoding.NONE)
 _current: ContextVar[App] = ContextVar("app")
 
 
@@ -163,7 +164,7 @@ class SimulatedHost:
         return QueueListener(
             Function(name, name, "message", QueueTrigger(queue, "SASQUASH_STORAGE")),
             queue=client(queue),
-            poison_queue=client(f"{queue}-poison"),
+            poison_queue=client(f"{queue}-poison") if not queue.endswith("-poison") else None,
             options=_OPTIONS,
             invoker=invoker,
             idle=idle,

@@ -173,7 +173,7 @@ def of_delegation(rng: random.Random, account: PlannedAccount, issuer: str, tena
         value=new_key(rng)[:44],
         issued_at=start,
     )
-    signing = UserDelegationKey()  # type: ignore[no-untyped-call]
+    signing: Any = UserDelegationKey()  # type: ignore[no-untyped-call]
     signing.signed_oid, signing.signed_tid = issuer, tenant
     signing.signed_start, signing.signed_expiry = key.start, key.expiry
     signing.signed_service, signing.signed_version, signing.value = key.service, key.version, key.value

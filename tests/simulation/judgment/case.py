@@ -13,6 +13,7 @@ from tests.simulation.judgment.rules import Rule
 from tests.simulation.leaks import Kind, PlannedLeak
 from tests.simulation.loop import EPOCH
 from tests.simulation.network import Regenerated
+from tests.simulation.refusals import Place
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import ByHand, World
 
@@ -95,6 +96,8 @@ class Case:
     @property
     def silent(self) -> Rule:
         """The rule about an action that no record holds."""
+        if any(one.status == 404 and one.place is Place.LISTING for one in self.scenario.refusals):
+            return Rule.VANISHED
         if self.has_refusals:
             return Rule.SILENT_ROTATIONS
         crashed = any(record.reason is Reason.CRASHED for record in self.records.values())

@@ -13,7 +13,7 @@ _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 _REVOKED = (State.PROVEN, State.CLOSED, State.CONTAINED)
 _OVER = (Reason.COVERED, Reason.NO_KEY_MATCHES, Reason.EXPIRED)
 _MAYBE_OPEN = frozenset({Kind.SMALL, Kind.FORGED})
-_REFUSED = (Reason.BLOCKED, Reason.NOT_COVERED)  # an account that is not found may be one that was refused
+_REFUSED = {Reason.BLOCKED: Rule.RETRIED, Reason.NOT_COVERED: Rule.VANISHED}
 _STAYED = 900.0  # seconds that a refusal lasted, before people must have been notified
 _NOTIFIED_WITHIN = 2 * 3600.0
 
@@ -43,7 +43,7 @@ def _valid(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Violat
         yield Violation(rule, f"the {leak.name} works, and its record says {record.reason}")
     if leak.kind not in _MAYBE_OPEN and not waits_for_a_person(record):
         if case.has_refusals and record.reason in _REFUSED:
-            rule = Rule.RETRIED
+            rule = _REFUSED[record.reason]
         yield Violation(rule, f"the {leak.name} works still: {record.state} ({record.reason}): {record.detail}")
 
 

@@ -13,6 +13,7 @@ class Rule(StrEnum):
     CRASHED_ROTATIONS = "each rotation in a record, though its containment crashes each time after it"
     LEAKS = "no leak lost, none left valid"
     RETRIED = "no leak left valid by a refusal that is over"
+    VANISHED = "no leak given up, and no rotation forgotten, for an account that ARM did not find for a while"
     NOTIFIED_OF_REFUSALS = "people notified of a refusal at once"
     OWN_STORAGE = "no record concluded by an error of our own storage"
     BY_HAND = "a leak that people have revoked is revoked by its record"
@@ -41,5 +42,5 @@ class Violation:
     text: str
 
 
-NOT_YET = frozenset[Rule]()
+NOT_YET = frozenset({Rule.VANISHED})
 """Rules that the product does not keep yet: to break one of them is no violation."""
