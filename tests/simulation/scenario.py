@@ -56,7 +56,7 @@ class Scenario:
     letters: tuple[DeadLetter, ...] = ()
     rows: tuple[OldRow, ...] = ()
     poison: tuple[Poison, ...] = ()
-    offsets: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = (0.0,)
     decision: Decision = Decision.NOTHING
     decided_at: float = 0.0
     faults_until: float = 0.0
