@@ -320,10 +320,10 @@ async def test_index_keeps_the_columns_of_a_newer_version() -> None:
 async def test_record_that_is_not_watched_any_more_leaves_nothing_that_says_so() -> None:
     place = Place()
     record, _ = await place.ledger.claim(samples.finding())
-    signed = replace(record, key_name="key1", key_sha256="ab" * 32, signer=samples.SIGNER)
-    waiting = await place.ledger.save(signed.reach(State.OBSERVED, now=NOW, detail=""), what="Observed.")
+    signed = replace(record, key_name="key2", key_sha256=samples.SIGNER.key_sha256, signer=samples.SIGNER)
+    seen = await place.ledger.save(signed.reach(State.OBSERVED, now=NOW, detail="Observed."), what="Observed.")
     assert [row.fingerprint async for row in place.index.watched()] == [record.fingerprint]
-    await place.index.note_state(replace(waiting, signer=None))
+    await place.index.note_state(replace(seen, signer=None))
     assert [row.fingerprint async for row in place.index.watched()] == []
 
 

@@ -115,6 +115,12 @@ def test_policy_that_was_not_seen_in_force_leaves_the_leak_dormant(state: Policy
     assert record.reason in (Reason.POLICY_GONE, Reason.POLICY_EXPIRED)
 
 
+def test_policy_that_is_gone_where_sasquash_deletes_policies_may_have_been_deleted_for_another_leak() -> None:
+    read = snapshot(UNDER_POLICY, policy=PolicyState.GONE)
+    deletes = replace(read, account=samples.account(tags={"sasquash-policy-removal": "delete"}))
+    assert verdict(deletes, OF_POLICY).reason is Reason.POLICY_GONE
+
+
 def test_dormant_policy_does_not_make_it_forgotten_that_it_was_in_force() -> None:
     assert verdict(snapshot(UNDER_POLICY, policy=PolicyState.TOMBSTONE), OF_POLICY).signer == OF_POLICY
 
