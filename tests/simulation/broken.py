@@ -276,7 +276,7 @@ BUILDS: tuple[Broken, ...] = (
     Broken(keeping_the_first_path),
     Broken(giving_up_at_the_first_failure),
     Broken(counting_approvals_and_not_people),
-    Broken(without_looking_again, frozenset({Feature.POLICIES, Feature.PEOPLE}), Rule.PUT_BACK),
+    Broken(without_looking_again, frozenset({Feature.POLICIES}), Rule.PUT_BACK),
     Broken(forgetting_what_was_refused, _REFUSALS, Rule.SILENT_ROTATIONS),
     Broken(giving_up_at_the_first_refusal, _REFUSALS, Rule.RETRIED),
     Broken(trusting_a_list_that_lags, _PEOPLE, Rule.NEW_KEYS),

@@ -104,7 +104,7 @@ def plan(seed: int, features: frozenset[Feature] | None = None) -> Scenario:
         leaks=made,
         orders=tuple(orders.orders(random.Random(f"{seed}/orders"), accounts)),
         lockdowns=tuple(orders.lockdowns(extra, accounts)) if Feature.LOCKDOWN in features else (),
-        acts=tuple(acts.drawn(extra, accounts, made)) if Feature.PEOPLE in features else (),
+        acts=tuple(_acts(extra, accounts, made, features)),
         refusals=tuple(refusals.drawn(extra)) if Feature.REFUSALS in features else (),
         letters=tuple(letters.drawn(extra, made)) if Feature.DEAD_LETTERS in features else (),
         rows=tuple(old_rows.drawn(extra, made)) if Feature.OLD_ROWS in features else (),
@@ -148,6 +148,15 @@ def _leaks(
     for one in made:
         lost = Feature.DEAD_LETTERS in features and extra.random() < 0.5
         yield replace(one, undelivered=True) if lost else one
+
+
+def _acts(
+    rng: random.Random, accounts: Sequence[PlannedAccount], made: Sequence[PlannedLeak], features: frozenset[Feature]
+) -> Iterator[Act]:
+    if Feature.PEOPLE in features:
+        yield from acts.drawn(rng, accounts, made)
+    if Feature.POLICIES in features:
+        yield from acts.put_backs(rng, made)
 
 
 def _policy_leaks(rng: random.Random, accounts: Sequence[PlannedAccount], count: int) -> Iterator[PlannedLeak]:

@@ -10,7 +10,7 @@ class Rule(StrEnum):
     KEYS = "no key rotated twice, none but the leaked, the second by a person"
     NEW_KEYS = "no key rotated that a person had made, and nobody leaked"
     SILENT_ROTATIONS = "each rotation in a record, whatever was refused after it"
-    SILENT_ENDS = "each end of a policy in a record, though the lock did not name it"
+    UNNOTED = "each action in a record, though the lock could not name its leak"
     CRASHED_ROTATIONS = "each rotation in a record, though its containment crashes each time after it"
     LEAKS = "no leak lost, none left valid"
     RETRIED = "no leak left valid by a refusal that is over"
@@ -47,7 +47,7 @@ class Violation:
 NOT_YET = frozenset(
     {
         Rule.SILENT_ROTATIONS,
-        Rule.SILENT_ENDS,
+        Rule.UNNOTED,
         Rule.CRASHED_ROTATIONS,
         Rule.RETRIED,
         Rule.VANISHED,
