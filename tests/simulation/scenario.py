@@ -144,7 +144,7 @@ def _leaks(
             [leaks.of_delegation(extra, extra.choice(accounts), issuer, TENANT_ID, number) for number in several],
         )
     if Feature.VAULT in features:  # something that rotates a key
-        made[0] = leaks.leak(extra, new_key_of, accounts[0], 0, leaks.Kind.ACCOUNT_SAS)
+        made.append(leaks.leak(extra, new_key_of, accounts[0], count, leaks.Kind.ACCOUNT_SAS))
     for one in made:
         lost = Feature.DEAD_LETTERS in features and extra.random() < 0.5
         yield replace(one, undelivered=True) if lost else one

@@ -104,13 +104,13 @@ class Case:
             return Rule.VANISHED
         if self.has_refusals:
             return Rule.SILENT_ROTATIONS
-        if self._is_unnoted:
+        if self.is_unnoted:
             return Rule.UNNOTED
         crashed = any(record.reason is Reason.CRASHED for record in self.records.values())
         return Rule.CRASHED_ROTATIONS if crashed else Rule.KEYS
 
     @property
-    def _is_unnoted(self) -> bool:
+    def is_unnoted(self) -> bool:
         """Whether a host acted, and its lock's row did not get the leaks that it acted for."""
         calls = self.world.network.calls
         lost = [one for one in calls if one.line.startswith(_NOTING) and one.fate in NOT_CARRIED_OUT]

@@ -37,7 +37,7 @@ def _vaults(case: Case) -> Iterator[Violation]:
         now = case.account(planned.name).keys[secret.key_name]
         if versions[-1].value != secret.text(planned.name, now):
             text = f"the secret of {planned.name} does not hold the {secret.key_name} of now"
-            yield Violation(Rule.VAULTS, text)
+            yield Violation(Rule.UNNOTED if case.is_unnoted else Rule.VAULTS, text)
         if any(one.enabled for one in versions[:-1]):
             yield Violation(Rule.VAULTS, f"an old version of the secret of {planned.name} is enabled")
 
