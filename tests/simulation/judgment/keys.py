@@ -47,7 +47,8 @@ def _of_account(case: Case, account: str) -> Iterator[Violation]:
             yield Violation(Rule.KEYS, f"record {record.fingerprint[:12]} holds a rotation that never happened")
     rows = case.world.storage.tables(STATE_ACCOUNT).tables["accounts"].get(account, {})
     for one in case.rotations(account):
-        if f"rotation~{one.sha256}" not in rows:
+        # A person may have made another one before a successor could read it.
+        if f"rotation~{one.sha256}" not in rows and not case.by_hand(account, one.key_name):
             yield Violation(case.silent, f"no row says that {one.key_name} of {account} was rotated")
 
 
