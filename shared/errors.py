@@ -8,6 +8,7 @@
     │   │   └── WritesThrottled    Azure Resource Manager accepts no more writes for now
     │   └── StorageRefused     Sasquash's own storage refuses: that says nothing about a leak
     ├── Blocked                a service refuses: it may pass, or a person has to change something
+    │   ├── StillListed        Azure Resource Graph lists an account that ARM does not find
     │   └── NotFound           the resource of the call does not exist
     │       └── AccountGone    the storage account does not exist
     ├── AccountBusy            another process holds the account's lock
@@ -106,6 +107,12 @@ class Blocked(SasquashError):
         super().__init__(message)
         self.cause = cause or message
         self.is_lasting = is_lasting
+
+
+class StillListed(Blocked):
+    """Azure Resource Graph lists an account that ARM does not find: it was just deleted, or one of them is wrong."""
+
+    code = "account_still_listed"
 
 
 class NotFound(Blocked):

@@ -9,11 +9,13 @@ from shared.domain.decision.attribution import expired
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason
+from shared.errors import StillListed
 from shared.persistence.store import Store
 from shared.sas import Kind
 from shared.settings import Settings
 
 _SECOND_LOOKUP = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
+_STILL_LISTED = "Azure Resource Manager does not find the account, and Azure Resource Graph lists it."
 _OF_TENANCY = {
     Tenancy.OTHER: (Reason.NOT_OURS, "The storage account belongs to another tenant: its host says so."),
     Tenancy.OURS: (
@@ -55,10 +57,19 @@ class AccountLookup:
         return None
 
     async def find_again(self, finding: Finding, gone: AccountRef) -> AccountRef | None:
-        """Return where an account is that has moved to another resource group since it was looked up."""
+        """Return where an account is that ARM no longer finds: in another resource group, or nowhere.
+
+        Raises StillListed where Resource Graph has it where it was.
+        """
         self.accounts.forget(gone)
         moved = await self.find(finding)
-        return moved if moved is not None and moved.id != gone.id else None
+        if moved is not None and moved.id == gone.id:
+            raise StillListed(
+                f"Azure Resource Manager does not find {gone.name}, and Azure Resource Graph lists it. Check whether "
+                "it was deleted: then nothing is left to do.",
+                cause=_STILL_LISTED,
+            )
+        return moved
 
     def known(self, finding: Finding) -> AccountRef | None:
         """Return the account whose lock a new leak will need at once, if it is known without asking Azure.
@@ -99,8 +110,11 @@ class AccountLookup:
             return revocation.end(Reason.OWN_STORAGE, now=now, detail=detail)
         return None
 
-    async def not_found(self, revocation: Revocation) -> None:
-        """Search for the account once more later: Resource Graph lags, and accounts are made while tokens leak."""
+    async def not_found(self, revocation: Revocation, *, why: StillListed | None = None) -> None:
+        """Search for the account once more later: Resource Graph lags, and accounts are made while tokens leak.
+
+        `why`: ARM and Resource Graph disagree. Raises it where they still do then.
+        """
         store, now = self.store, self.store.clock()
         left = _SECOND_LOOKUP - (now - revocation.waiting_since).total_seconds()
         if revocation.account_lookups == 0:
@@ -109,6 +123,8 @@ class AccountLookup:
             await store.queues.contain(revocation.fingerprint, delay=left if left > 0 else _SECOND_LOOKUP)
         elif left > 0:  # the safety net, or a retry: too early for the second lookup
             await store.queues.contain(revocation.fingerprint, delay=left)
+        elif why is not None:
+            raise why
         else:
             await conclude(store, await self.without_account(revocation))
 

@@ -26,7 +26,7 @@ from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import needs_evidence_check, reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
-from shared.errors import AccountGone, Blocked, SasquashError, UnreadableRow, WritesThrottled
+from shared.errors import AccountGone, Blocked, SasquashError, StillListed, UnreadableRow, WritesThrottled
 from shared.persistence.queues import SAFETY_NET, Message, backoff
 from shared.persistence.store import Store
 
@@ -210,7 +210,11 @@ class Containment:
 
     async def _revoke_moved(self, revocation: Revocation, gone: AccountRef, *, urgent: bool) -> None:
         """Revoke on an account that has moved to another resource group since it was looked up, perhaps a day ago."""
-        moved = await self._lookup.find_again(revocation.finding, gone=gone)
+        try:
+            moved = await self._lookup.find_again(revocation.finding, gone=gone)
+        except StillListed as why:
+            await self._lookup.not_found(revocation, why=why)
+            return
         if moved is None:
             await self._lookup.not_found(revocation)
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from azure.core.messaging import CloudEvent
@@ -12,10 +13,8 @@ from local.tenant.model import Account
 from shared.domain.finding import REPORTED, in_text
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
-from tests.simulation import judgment
-from tests.simulation.loop import EPOCH
-from tests.simulation.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario
-from tests.support.deployment import OWNER, Deployment, is_closed
+from tests.chaos.invariants import Leak, times, violations
+from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 from tests.support.patience import PATIENCE
 
@@ -163,8 +162,8 @@ async def test_graph_outage_delays_no_revocation_and_people_are_notified_once_it
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_rotated_twice_or_lost_when_hosts_get_sigkill(deployment: Deployment, seed: int) -> None:
     rng = random.Random(seed)
-    scenario = await planned(deployment, rng)
-    publishing = [asyncio.create_task(publish(deployment, leak, at)) for leak in scenario.leaks for at in leak.times]
+    leaks = await leaked(deployment, rng)
+    publishing = [asyncio.create_task(publish(deployment, leak, at)) for leak in leaks for at in leak.times]
     ends = asyncio.get_running_loop().time() + LOAD
     while asyncio.get_running_loop().time() < ends:
         await asyncio.sleep(rng.uniform(0.2, 2.0))
@@ -175,38 +174,32 @@ async def test_nothing_is_rotated_twice_or_lost_when_hosts_get_sigkill(deploymen
     await asyncio.gather(*publishing)
 
     async def check() -> str:
-        records = {
-            leak.finding.fingerprint: await deployment.record(leak.finding.fingerprint) for leak in scenario.leaks
-        }
-        found = judgment.violations(
-            deployment.cloud.model,
-            scenario,
-            {fingerprint: record for fingerprint, record in records.items() if record is not None},
-            excused_mails=len(scenario.leaks),  # a kill may fall between sending and recording
-        )
+        records = {leak.fingerprint: await deployment.record(leak.fingerprint) for leak in leaks}
+        known = {fingerprint: record for fingerprint, record in records.items() if record is not None}
+        # A kill may fall between sending a mail and recording it.
+        found = list(violations(deployment, leaks, known, excused_mails=len(leaks)))
         return f"seed {seed}: {'; '.join(found)}" if found else ""
 
     await until(check)
 
 
-async def planned(deployment: Deployment, rng: random.Random) -> Scenario:
-    """Accounts, and leaks of their keys, that are published up to three times each while hosts are killed."""
-    accounts, leaks = [], []
+async def leaked(deployment: Deployment, rng: random.Random) -> list[Leak]:
+    """Return leaks of ten accounts' keys, that are published up to three times each while hosts are killed."""
+    leaks = []
     for _ in range(10):
         account = await deployment.account()
-        accounts.append(PlannedAccount(account.name, OWNER, dict(account.keys), 0.0))
         for number in range(rng.choice((1, 2))):
             name = rng.choice(("key1", "key1", "key2"))
-            text = account_sas(account.name, account.keys[name], expiry=EPOCH.replace(year=2030 + number))
-            [reported] = in_text(text, source="github", url=None, detected_at=EPOCH)
-            times = tuple(rng.uniform(0.0, LOAD) for _ in range(rng.choice((1, 2, 3))))
-            leaks.append(PlannedLeak(Kind.ACCOUNT_SAS, account.name, name, text, reported.finding, times))
-    return Scenario(tuple(accounts), tuple(leaks), (), {}, Decision.NOTHING, 0.0, 0.0, 0.0, 2)
+            key = account.keys[name]
+            text = account_sas(account.name, key, expiry=datetime(2040 + number, 1, 1, tzinfo=UTC))
+            [reported] = in_text(text, source="github", url=None, detected_at=datetime.now(UTC))
+            found = reported.finding
+            leaks.append(Leak(account, name, key, found.fingerprint, found.to_data(), times(rng, within=LOAD)))
+    return leaks
 
 
-async def publish(deployment: Deployment, leak: PlannedLeak, at: float) -> None:
+async def publish(deployment: Deployment, leak: Leak, at: float) -> None:
     await asyncio.sleep(at)
-    data = leak.finding.to_data()
     await deployment.publish(
-        CloudEvent(source="/tests", type=REPORTED, id=f"{leak.finding.fingerprint}-{at}", data=data)
+        CloudEvent(source="/tests", type=REPORTED, id=f"{leak.fingerprint}-{at}", data=leak.data)
     )

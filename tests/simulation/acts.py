@@ -48,16 +48,7 @@ type Act = HandRotation | PutBack | Lock
 
 
 def drawn(rng: random.Random, accounts: Sequence[PlannedAccount], leaks: Sequence[PlannedLeak]) -> Iterator[Act]:
-    """Yield what people do: something in each run."""
-    policies = [leak for leak in leaks if leak.policy is not None]
-    if policies and rng.random() < 0.7:
-        leak = rng.choice(policies)
-        assert leak.policy is not None
-        for _ in range(rng.choice((1, 1, 2))):
-            end = rng.choice((leak.policy.start.expiry, "2027-06-30"))
-            end = end if leak.policy.start.expiry else None  # an end in policy and token is refused
-            after = rng.choice((rng.uniform(5.0, 300.0), rng.uniform(5.0, _LATER)))
-            yield PutBack(leak.account, leak.policy, after, end, template=rng.random() < 0.5)
+    """Yield rotations and locks: something in each run."""
     kinds = rng.choice(((HandRotation,), (Lock,), (HandRotation, Lock)))
     by_key = [leak for leak in leaks if leak.kind in BY_KEY]
     if HandRotation in kinds and by_key:
@@ -66,6 +57,17 @@ def drawn(rng: random.Random, accounts: Sequence[PlannedAccount], leaks: Sequenc
         start = rng.choice((0.0, rng.uniform(0.0, _SOON)))
         lasts = rng.choice((rng.uniform(30.0, 300.0), rng.uniform(300.0, _LATER)))
         yield Lock(rng.choice(accounts).name, start, start + lasts)
+
+
+def put_backs(rng: random.Random, leaks: Sequence[PlannedLeak]) -> Iterator[PutBack]:
+    """Yield, in half of the runs, how a policy that has ended comes back."""
+    leak = rng.choice([leak for leak in leaks if leak.policy is not None])
+    if leak.policy is None or rng.random() < 0.5:
+        return
+    end = rng.choice((leak.policy.start.expiry, "2027-06-30"))
+    end = end if leak.policy.start.expiry else None  # an end in policy and token is refused
+    after = rng.choice((rng.uniform(5.0, 300.0), rng.uniform(5.0, _LATER)))
+    yield PutBack(leak.account, leak.policy, after, end, template=rng.random() < 0.5)
 
 
 def _rotation(rng: random.Random, leak: PlannedLeak) -> HandRotation:

@@ -14,8 +14,10 @@ from shared.containment import account_reader, service
 from shared.containment.execution import PlanExecutor
 from shared.containment.rechecks import Rechecks
 from shared.containment.repeated_reports import RepeatedReports
+from shared.domain import pending_steps
 from shared.domain.account import AccountKey
 from shared.domain.approval import Approval
+from shared.domain.decision import evaluation
 from shared.domain.decision.people import Quorum
 from shared.domain.execution import Execution
 from shared.domain.finding import Finding
@@ -209,6 +211,40 @@ def stopping_at_a_foreign_row() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def forgetting_whose_it_was() -> Iterator[None]:
+    """A leak that was verified, and that a person has revoked since, looks as if it had been forged."""
+
+    def by_key(signer: Any, verdict: Any, snapshot: Any) -> Any:
+        return verdict, None
+
+    with patch.object(evaluation, "by_key", by_key):
+        yield
+
+
+@contextmanager
+def comparing_the_clocks_of_hosts() -> Iterator[None]:
+    """Whether people know of a request for approval is told by the times of two hosts."""
+
+    def unnotified(revocation: Revocation) -> bool:
+        if pending_steps.reported_again(revocation):
+            return True
+        if revocation.state not in pending_steps._MAILED:
+            return False
+        now, at_once = (revocation.state, revocation.reason), pending_steps.mailed_at_once(revocation)
+        asks = revocation.state is State.AWAITING_APPROVAL
+        asked = revocation.reached(State.AWAITING_APPROVAL) if asks else None
+        return not any(
+            (sent.state, sent.reason) == now
+            and (asked is None or sent.at >= asked)
+            and (bool(sent.to) or not at_once)
+            for sent in revocation.notifications
+        )
+
+    with patch.object(pending_steps, "unnotified", unnotified):
+        yield
+
+
 @dataclass(frozen=True)
 class Broken:
     """A build that is broken on purpose. `features` are those of the runs that must see it, by this rule."""
@@ -238,6 +274,8 @@ BUILDS: tuple[Broken, ...] = (
     Broken(giving_up_at_the_first_refusal, _REFUSALS, Rule.RETRIED),
     Broken(trusting_a_list_that_lags, _PEOPLE, Rule.NEW_KEYS),
     Broken(stopping_at_a_foreign_row, frozenset({Feature.OLD_ROWS}), Rule.FOREIGN_ROWS),
+    Broken(forgetting_whose_it_was, _PEOPLE, Rule.BY_HAND),
+    Broken(comparing_the_clocks_of_hosts, frozenset({Feature.CLOCKS}), Rule.MAILS_BY_OTHER_CLOCKS),
 )
 
 

@@ -31,6 +31,7 @@ class Fate(StrEnum):
 
 KILLS = frozenset({Fate.KILLED_BEFORE, Fate.KILLED_AFTER})
 ANSWER_LOST = frozenset({Fate.KILLED_AFTER, Fate.FAILED_AFTER, Fate.RESET_AFTER, Fate.HUNG_AFTER, Fate.LATE})
+NOT_CARRIED_OUT = frozenset(set(Fate) - ANSWER_LOST - {Fate.DONE, Fate.STALE}) | {Fate.LATE}
 _LOSSES = (Fate.KILLED_AFTER, Fate.RESET_AFTER, Fate.HUNG_AFTER)
 
 _ANYWHERE = tuple(fate for fate in Fate if fate not in (Fate.DONE, Fate.STALE, Fate.DENIED))

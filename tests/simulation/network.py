@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ REVOKE = "/revokeUserDelegationKeys"
 SEND_MAIL = "/sendMail"
 SUMMARY_LINE = f"PUT https://{STATE_ACCOUNT}.table.core.windows.net/digest(PartitionKey='line'"
 BATCH = "/$batch"
+_NOTED = b'"Notifications"'  # the column that says which mails were sent
+_FINGERPRINT = re.compile(rb"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Network:
     revocations: Counter[str] = field(default_factory=Counter)  # of user delegation keys, by account
     late: set[asyncio.Task[Answer]] = field(default_factory=set)
     excused_mails: int = 0
-    _unrecorded: Counter[str] = field(default_factory=Counter)
+    _unrecorded: dict[str, set[bytes]] = field(default_factory=dict)  # records that a mail went out about, by host
     _keys: dict[str, list[tuple[datetime, dict[str, str], dict[str, datetime]]]] = field(default_factory=dict)
 
     def service(self, life: Lifetime) -> Service:
@@ -95,7 +98,7 @@ class Network:
             fate = Fate.DENIED
             self.schedule.injected[f"denied by {refusal.place}"] += 1
         self.calls.append(Call(now, life.name, line, fate))
-        self._excuse(line, life, fate)
+        self._excuse(request, life, fate)
         if fate in KILLS:
             if fate is Fate.KILLED_AFTER:
                 await self._answered(request, now)
@@ -104,6 +107,7 @@ class Network:
         answer = refusal.answer(request) if refusal is not None else await self._meet(fate, request, line, now)
         if life.ended:
             await _never()
+        self._record(request, life, answer)
         return answer
 
     async def _meet(self, fate: Fate, request: Request, line: str, sent: float) -> Answer:
@@ -163,16 +167,20 @@ class Network:
         digest = hashlib.sha256(base64.b64decode(value)).hexdigest()
         self.regenerated.append(Regenerated(account, name, sent, digest))
 
-    def _excuse(self, line: str, life: Lifetime, fate: Fate) -> None:
+    def _excuse(self, request: Request, life: Lifetime, fate: Fate) -> None:
         """Count the mails that went out and may go out once more: something went wrong before they were recorded."""
-        if SEND_MAIL in line or line.startswith(SUMMARY_LINE):  # a line that stands alone is mailed like any mail
-            self._unrecorded[life.name] += 1
-        pending = self._unrecorded[life.name]
+        pending = self._unrecorded.setdefault(life.name, set())
+        if SEND_MAIL in request.line or request.line.startswith(SUMMARY_LINE):  # a line alone is mailed like any mail
+            pending.add(_record_in(request))
         if pending and fate is not Fate.DONE and fate is not Fate.STALE:
-            self.excused_mails += pending
-            self._unrecorded[life.name] = 0
-        elif BATCH in line:
-            self._unrecorded[life.name] = 0
+            self.excused_mails += len(pending)
+            pending.clear()
+
+    def _record(self, request: Request, life: Lifetime, answer: Answer) -> None:
+        """Forget the mails of a host that this request has recorded: a batch that was refused, as by 412, has not."""
+        if BATCH in request.line and _NOTED in request.body and b"HTTP/1.1 4" not in answer.body:
+            pending = self._unrecorded.setdefault(life.name, set())
+            pending -= {one for one in pending if one in request.body}
 
     def _remember_keys(self) -> None:
         """Keep what the accounts' keys were when, for stale answers."""
@@ -204,3 +212,9 @@ def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> 
 
 async def _never() -> None:
     await asyncio.get_running_loop().create_future()
+
+
+def _record_in(request: Request) -> bytes:
+    """Return the fingerprint of the record that a mail is about; nothing for a summary, which any batch records."""
+    found = _FINGERPRINT.search(request.body)
+    return found[0] if found is not None else b""

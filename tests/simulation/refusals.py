@@ -11,6 +11,7 @@ from local.network import hostnames
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST
 
 LONGEST = 5 * 3600.0  # seconds
+_LONGEST_PART = 1800.0
 _AFTER_LOSS = 0.2
 _ARM, _GRAPH = f" https://{hostnames.ARM_HOST}/", f" https://{hostnames.GRAPH_HOST}/"
 _OWN = tuple(f" https://{STATE_ACCOUNT}.{service}." for service in ("table", "queue", "blob"))
@@ -142,4 +143,7 @@ def drawn(rng: random.Random) -> Iterator[Refusal]:
         status, code = rng.choice(_ANSWERS[place])
         start = rng.choice((0.0, rng.uniform(0.0, 200.0)))
         lasts = rng.choice((rng.uniform(30.0, 300.0), rng.uniform(300.0, 3600.0), rng.uniform(3600.0, LONGEST)))
-        yield Refusal(place, status, code, start, start + lasts, rng.choice((1.0, 1.0, 1.0, 0.6)))
+        share = rng.choice((1.0, 1.0, 1.0, 0.6))
+        if place is Place.QUEUES and share < 1.0:  # messages that are sent and can't be removed: minutes of that do
+            lasts = min(lasts, _LONGEST_PART)
+        yield Refusal(place, status, code, start, start + lasts, share)

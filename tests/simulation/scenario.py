@@ -104,7 +104,7 @@ def plan(seed: int, features: frozenset[Feature] | None = None) -> Scenario:
         leaks=made,
         orders=tuple(orders.orders(random.Random(f"{seed}/orders"), accounts)),
         lockdowns=tuple(orders.lockdowns(extra, accounts)) if Feature.LOCKDOWN in features else (),
-        acts=tuple(acts.drawn(extra, accounts, made)) if Feature.PEOPLE in features else (),
+        acts=tuple(_acts(extra, accounts, made, features)),
         refusals=tuple(refusals.drawn(extra)) if Feature.REFUSALS in features else (),
         letters=tuple(letters.drawn(extra, made)) if Feature.DEAD_LETTERS in features else (),
         rows=tuple(old_rows.drawn(extra, made)) if Feature.OLD_ROWS in features else (),
@@ -133,21 +133,29 @@ def _leaks(
 ) -> Iterator[PlannedLeak]:
     count = rng.randint(12, 30) if Feature.LARGE in features else rng.choice((1, 1, 1, 1, 2, 3))
     made = [leaks.leak(rng, new_key_of, rng.choice(accounts), number) for number in range(count)]
+    special: list[PlannedLeak] = []
     if Feature.POLICIES in features:
-        made = _instead(extra, made, list(_policy_leaks(extra, accounts, count)))
+        special += _policy_leaks(extra, accounts, count)
     if Feature.DELEGATION in features:
         issuer = identities.directory()["developer"].object_id
         several = range(extra.choice((1, 1, 2)))
-        made = _instead(
-            extra,
-            made,
-            [leaks.of_delegation(extra, extra.choice(accounts), issuer, TENANT_ID, number) for number in several],
-        )
+        special += (leaks.of_delegation(extra, extra.choice(accounts), issuer, TENANT_ID, one) for one in several)
+    if special:
+        made = [*special, *(made if len(made) > 3 else made[: extra.choice((0, 0, 1))])]
     if Feature.VAULT in features:  # something that rotates a key
-        made[0] = leaks.leak(extra, new_key_of, accounts[0], 0, leaks.Kind.ACCOUNT_SAS)
+        made.append(leaks.leak(extra, new_key_of, accounts[0], count, leaks.Kind.ACCOUNT_SAS))
     for one in made:
         lost = Feature.DEAD_LETTERS in features and extra.random() < 0.5
         yield replace(one, undelivered=True) if lost else one
+
+
+def _acts(
+    rng: random.Random, accounts: Sequence[PlannedAccount], made: Sequence[PlannedLeak], features: frozenset[Feature]
+) -> Iterator[Act]:
+    if Feature.PEOPLE in features:
+        yield from acts.drawn(rng, accounts, made)
+    if Feature.POLICIES in features:
+        yield from acts.put_backs(rng, made)
 
 
 def _policy_leaks(rng: random.Random, accounts: Sequence[PlannedAccount], count: int) -> Iterator[PlannedLeak]:
@@ -158,12 +166,6 @@ def _policy_leaks(rng: random.Random, accounts: Sequence[PlannedAccount], count:
         yield leaks.of_policy(rng, planned, 1 if first.key_name == KEYS[0] else 2, shared=first.policy)
     for number in range(3, 3 + rng.choice((0, 0, 1, 2)) + count // 8):
         yield leaks.of_policy(rng, rng.choice(accounts), number, shared=None)
-
-
-def _instead(rng: random.Random, usual: list[PlannedLeak], special: list[PlannedLeak]) -> list[PlannedLeak]:
-    """Return the special leaks, and sometimes some of the usual ones beside them."""
-    kept = usual if len(usual) > 3 else usual[: rng.choice((0, 0, 1))]
-    return [*special, *kept]
 
 
 def _with_secret(rng: random.Random, planned: PlannedAccount) -> PlannedAccount:

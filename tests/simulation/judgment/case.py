@@ -9,16 +9,20 @@ from local.tenant.model import STATE_ACCOUNT, Account, Cloud, Mail
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
+from tests.simulation.faults import NOT_CARRIED_OUT
 from tests.simulation.judgment.rules import Rule
 from tests.simulation.leaks import Kind, PlannedLeak
 from tests.simulation.loop import EPOCH
-from tests.simulation.network import Regenerated
+from tests.simulation.network import REGENERATE, REVOKE, Regenerated
 from tests.simulation.refusals import Place
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import ByHand, World
 
 _OTHERS = "others"  # what confirms an execution that is not Sasquash's
 _REFUSED = (401, 403)
+_NOTING = f"PUT https://{STATE_ACCOUNT}.table.core.windows.net/accounts("
+_ACTIONS = (REGENERATE, REVOKE, "comp=acl")
+_AT_ONCE = 0.1  # seconds between noting an action and running it
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,18 @@ class Case:
             return Rule.VANISHED
         if self.has_refusals:
             return Rule.SILENT_ROTATIONS
+        if self.is_unnoted:
+            return Rule.UNNOTED
         crashed = any(record.reason is Reason.CRASHED for record in self.records.values())
         return Rule.CRASHED_ROTATIONS if crashed else Rule.KEYS
+
+    @property
+    def is_unnoted(self) -> bool:
+        """Whether a host acted, and its lock's row did not get the leaks that it acted for."""
+        calls = self.world.network.calls
+        lost = [one for one in calls if one.line.startswith(_NOTING) and one.fate in NOT_CARRIED_OUT]
+        acted = [one for one in calls if any(part in one.line for part in _ACTIONS)]
+        return any((note.app == act.app and abs(note.at - act.at) < _AT_ONCE) for note in lost for act in acted)
 
     @property
     def story(self) -> Iterator[str]:

@@ -35,19 +35,20 @@ def _of_account(case: Case, account: str) -> Iterator[Violation]:
         ordered = sum(record.finding.order is not None for record in executions)
         if count - ordered > 1:
             yield Violation(Rule.KEYS, f"{key} of {account} was rotated {count} times")
-        if len(executions) != count:
+        # While a host that was killed held the lock, a person's rotation looks like one of its own.
+        if not count <= len(executions) <= count + len(case.by_hand(account, key)):
             text = (
                 f"{len(executions)} records hold the rotation of {key} of {account}, which was rotated {count} times"
             )
             yield Violation(case.silent if len(executions) < count else Rule.KEYS, text)
-    yield from (
-        Violation(Rule.KEYS, f"record {record.fingerprint[:12]} holds a rotation that never happened")
-        for record in holding
-        if record.execution is not None and record.execution.target not in rotated
-    )
+    for record in holding:
+        target = record.execution.target if record.execution is not None else ""
+        if target not in rotated and not case.by_hand(account, target):
+            yield Violation(Rule.KEYS, f"record {record.fingerprint[:12]} holds a rotation that never happened")
     rows = case.world.storage.tables(STATE_ACCOUNT).tables["accounts"].get(account, {})
     for one in case.rotations(account):
-        if f"rotation~{one.sha256}" not in rows:
+        # A person may have made another one before a successor could read it.
+        if f"rotation~{one.sha256}" not in rows and not case.by_hand(account, one.key_name):
             yield Violation(case.silent, f"no row says that {one.key_name} of {account} was rotated")
 
 

@@ -71,7 +71,7 @@ def _refused(case: Case, leak: PlannedLeak, record: Revocation) -> Iterator[Viol
     places = {one.place for one in case.scenario.refusals}
     if blocked and places and places <= OWN_STORAGE and not case.world.acts["account locked"]:
         yield Violation(Rule.OWN_STORAGE, f"an error of our own storage ended the {leak.name}")
-    if not blocked or case.scenario.refuses(Place.GRAPH, Place.MAIL) or case.scenario.graph_down_until:
+    if not blocked or case.scenario.refuses(Place.GRAPH, Place.MAIL, *OWN_STORAGE) or case.scenario.graph_down_until:
         return
     later = [seconds(one.at) for one in record.changes if seconds(one.at) > blocked[0]]
     if later and later[0] - blocked[0] < _STAYED:

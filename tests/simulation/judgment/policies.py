@@ -34,7 +34,8 @@ def _of_policy(case: Case, leak: PlannedLeak, policy: PlannedPolicy) -> Iterator
         rule = Rule.PUT_BACK_REVOKED if was_put_back else Rule.POLICIES
         yield Violation(rule, f"the policy of the {leak.name} is in force, and a record says that it was revoked")
     if is_over and not policy.missing and not saying_so:
-        yield Violation(case.silent, f"the policy of the {leak.name} has ended, and no record says so")
+        rule = Rule.POLICIES if case.silent is Rule.KEYS else case.silent
+        yield Violation(rule, f"the policy of the {leak.name} has ended, and no record says so")
     removes = account.tags.get("sasquash-policy-removal") == "delete"
     if saying_so and removes and is_over and held(account, policy.key, policy.id) is not None:
         yield Violation(Rule.POLICIES, f"the policy of the {leak.name} was to be deleted, and is there")

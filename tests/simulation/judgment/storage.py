@@ -7,9 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 from local.cloud.provisioning import DEAD_LETTERS
 from local.tenant.model import KEY_VAULT, STATE_ACCOUNT
 from shared.domain.states import Reason
+from shared.domain.target import ActionKind
 from tests.simulation.judgment.case import Case
 from tests.simulation.judgment.rules import Rule, Violation
 from tests.simulation.leaks import PlannedLeak
+from tests.simulation.refusals import Place
 
 _KEPT = "kept/"
 _COUNTED = re.compile(r"gave up on (\d+) events")
@@ -27,11 +29,15 @@ def _vaults(case: Case) -> Iterator[Violation]:
         secret = planned.secret
         if secret is None or case.by_hand(planned.name, secret.key_name):
             continue
+        executed = case.executed(ActionKind.ACCOUNT_KEY, planned.name)
+        known = [one for one in executed if one.execution is not None and one.execution.target == secret.key_name]
+        if len(known) < len(case.rotations(planned.name, secret.key_name)):
+            continue  # a rotation that no record holds is a violation of its own
         versions = case.cloud.vaults[KEY_VAULT].secrets[secret.name].versions
         now = case.account(planned.name).keys[secret.key_name]
         if versions[-1].value != secret.text(planned.name, now):
             text = f"the secret of {planned.name} does not hold the {secret.key_name} of now"
-            yield Violation(Rule.VAULTS, text)
+            yield Violation(Rule.UNNOTED if case.is_unnoted else Rule.VAULTS, text)
         if any(one.enabled for one in versions[:-1]):
             yield Violation(Rule.VAULTS, f"an old version of the secret of {planned.name} is enabled")
 
@@ -48,7 +54,8 @@ def _dead_letters(case: Case) -> Iterator[Violation]:
     records = [record for record in case.records.values() if record.reason is Reason.UNDELIVERED]
     counted = sum(int(found[1]) for record in records if (found := _COUNTED.search(record.detail)))
     if counted < len(letters):
-        yield Violation(Rule.DEAD_LETTERS, f"records count {counted} of {len(letters)} dead letters")
+        rule = Rule.COUNTED if case.scenario.refuses(Place.TABLES) else Rule.DEAD_LETTERS
+        yield Violation(rule, f"records count {counted} of {len(letters)} dead letters")
 
 
 def _secrets(case: Case) -> Iterator[Violation]:

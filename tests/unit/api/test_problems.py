@@ -53,6 +53,7 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (Blocked, 502),
         (NotFound, 502),
         (errors.AccountGone, 502),
+        (errors.StillListed, 502),
         (errors.StorageRefused, 502),
         (TransientFailure, 503),
         (Throttled, 503),
