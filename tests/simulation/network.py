@@ -24,7 +24,7 @@ REVOKE = "/revokeUserDelegationKeys"
 SEND_MAIL = "/sendMail"
 SUMMARY_LINE = f"PUT https://{STATE_ACCOUNT}.table.core.windows.net/digest(PartitionKey='line'"
 BATCH = "/$batch"
-_NOTED = b'"Notifications"'  # the column that says which mails were sent
+_NOTED = re.compile(rb'"Notifications": ?"(?:[^"\\]|\\.)*"')  # the column that says which mails were sent
 _FINGERPRINT = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -69,6 +69,7 @@ class Network:
     revocations: Counter[str] = field(default_factory=Counter)  # of user delegation keys, by account
     late: set[asyncio.Task[Answer]] = field(default_factory=set)
     excused_mails: int = 0
+    _recorded: Counter[bytes] = field(default_factory=Counter)  # mails, by record
     _unrecorded: dict[str, set[bytes]] = field(default_factory=dict)  # records that a mail went out about, by host
     _keys: dict[str, list[tuple[datetime, dict[str, str], dict[str, datetime]]]] = field(default_factory=dict)
 
@@ -177,10 +178,18 @@ class Network:
             pending.clear()
 
     def _record(self, request: Request, life: Lifetime, answer: Answer) -> None:
-        """Forget the mails of a host that this request has recorded: a batch that was refused, as by 412, has not."""
-        if BATCH in request.line and _NOTED in request.body and b"HTTP/1.1 4" not in answer.body:
-            pending = self._unrecorded.setdefault(life.name, set())
-            pending -= {one for one in pending if one in request.body}
+        """Forget the mails that this request has recorded: a batch that was refused, as by 412, has not.
+
+        A batch of another step has as many mails in its record as the one before.
+        """
+        noted = _NOTED.search(request.body) if BATCH in request.line else None
+        if noted is None or b"HTTP/1.1 4" in answer.body:
+            return
+        found = _FINGERPRINT.search(request.body)
+        name, count = found[0] if found is not None else b"", noted[0].count(b'to\\":')
+        if count != self._recorded[name]:
+            self._unrecorded.setdefault(life.name, set()).difference_update((name, b""))
+        self._recorded[name] = count
 
     def _remember_keys(self) -> None:
         """Keep what the accounts' keys were when, for stale answers."""
