@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.bearer_challenge import BearerChallenge, Tenancy
 from shared.containment.verdicts import conclude
-from shared.domain.decision.attribution import expired
+from shared.domain.decision.attribution import all_expired
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason
@@ -48,7 +48,7 @@ class AccountLookup:
         credential, order = finding.credential, finding.order
         if order is not None:
             return await self.accounts.find(self.settings.cloud.blob_host(order.account), order.account)
-        if credential is None or credential.host is None or expired(credential, now=self.store.clock()):
+        if credential is None or credential.host is None or all_expired(finding.readings, now=self.store.clock()):
             return None
         for account in dict.fromkeys(reading.account for reading in finding.readings):
             found = await self.accounts.find(credential.host, account)
@@ -79,7 +79,7 @@ class AccountLookup:
         credential = finding.credential
         if credential is None or credential.host is None or credential.kind is Kind.USER_DELEGATION_SAS:
             return None
-        if expired(credential, now=self.store.clock()):
+        if all_expired(finding.readings, now=self.store.clock()):
             return None
         ref = self.accounts.known(credential.host, credential.account)
         return ref if ref is not None and ref.name not in self.settings.own_accounts else None
@@ -99,7 +99,7 @@ class AccountLookup:
         credential, now = revocation.finding.credential, self.store.clock()
         if credential is None and revocation.finding.order is None:
             return revocation.end(Reason.MALFORMED, now=now, detail="The report could not be read.")
-        over = expired(credential, now=now) if credential is not None else None
+        over = all_expired(revocation.to_weigh.readings, now=now)
         if over is not None and over.reason is not None:
             return revocation.end(over.reason, now=now, detail=over.detail)
         if credential is not None and credential.host is None:

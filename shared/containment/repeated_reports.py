@@ -91,19 +91,18 @@ class RepeatedReports:
         `before` is the record before the report.
         """
         delay = max(backoff(attempt), COOLDOWN.total_seconds())
-        for paths in split(one.path for one in record.unknown_paths(finding, before=before)):
-            await self.store.queues.contain(record.fingerprint, delay=delay, attempt=attempt + 1, paths=paths)
+        for part in split(record.unknown_paths(finding, before=before), record.finding.credential):
+            await self.store.queues.contain(record.fingerprint, delay=delay, attempt=attempt + 1, left_out=part)
 
     async def join_left_out(self, known: Revocation, message: Message) -> Revocation:
         """Return the record with the paths of a message, as if they had just been reported."""
         credential = known.finding.credential
         if credential is None:
             return known
-        first, *others = [replace(credential, path=path) for path in message.paths]
         # A person's paths are never left out for a stranger's.
-        finding = replace(known.finding, credential=first, reported_by=None).with_readings(others)
+        finding = replace(known.finding, reported_by=None).with_readings(message.left_out.readings(credential))
         join = partial(self._with_left_out, finding=finding)
-        what = f"Reported with {len(message.paths)} more paths."
+        what = f"Reported with {len(finding.readings) - 1} more paths."
         joined = await self.store.revocations.change(known.fingerprint, join, what=what) or known
         await self.keep_left_out(joined, finding, attempt=message.attempt)
         return joined

@@ -23,6 +23,7 @@ from shared.containment.verdicts import conclude
 from shared.domain.decision.batch import Decider
 from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
+from shared.domain.known_paths import NOTHING
 from shared.domain.pending_steps import needs_evidence_check, reported_again
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
@@ -157,7 +158,9 @@ class Containment:
             if not message.swept:
                 again = message.attempt + 1
                 delay = backoff(message.attempt)
-                await self._store.queues.contain(message.fingerprint, delay=delay, attempt=again, paths=message.paths)
+                await self._store.queues.contain(
+                    message.fingerprint, delay=delay, attempt=again, left_out=message.left_out
+                )
 
     async def _resume(self, message: Message, *, urgent: bool) -> None:
         try:
@@ -169,7 +172,7 @@ class Containment:
             return
         if revocation is None:
             return  # the record was never written, so the event was never acknowledged and comes again
-        if message.paths:
+        if message.left_out != NOTHING:
             revocation = await self._repeats.join_left_out(revocation, message)
         revocation = await tried_again(self._store, revocation)
         if revocation.state is not State.RECEIVED and message.attempt == 0:  # each report sends such a message

@@ -78,16 +78,16 @@ class Finding:
 
     @property
     def readings(self) -> tuple[Credential, ...]:
-        """The credential, and what it may be instead: the readings that differ from it by their path.
+        """The credential, and what it may be instead: the readings that have its host.
 
-        A reading with another host or other parameters has another fingerprint, and is tried when it is reported
-        as a finding.
+        They differ from it by their path, or by the values of their parameters. A reading with another host is tried
+        when it is reported as a finding.
         """
         own = self.credential
         if own is None:
             return ()
-        alike = (one for one in self.candidates if (one.host, one.parameters) == (own.host, own.parameters))
-        return readings.distinct((own, *(one.applied_to(own) for one in alike)))
+        others = (one.of_same_kind(own) for one in self.candidates)
+        return readings.distinct((own, *(one for one in others if one is not None)))
 
     def with_readings(self, credentials: Iterable[Credential]) -> "Finding":
         """Return the finding with these readings of its secret instead of its candidates."""

@@ -1,7 +1,8 @@
 """The paths with which a leak was reported, as its record keeps them. Pure.
 
 The first report of a leak may give it a wrong path, by mistake or on purpose. The path is no part of the fingerprint,
-so each report adds its paths to the record, and every one of them is tried until one verifies.
+so each report adds its paths to the record, and every one of them is tried until one verifies. So is a reading whose
+parameters have other values: the text did not say how they were written.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from shared.domain import readings
-from shared.sas import Credential, signed_address
+from shared.domain.readings import Reading
+from shared.sas import Credential, signed_parts
 
 MOST_TRIED = 32  # paths that did not verify
 MOST = 96  # with those that were not tried yet: one report has up to 65
@@ -21,11 +23,40 @@ _LARGEST = 30_000  # bytes of them as JSON: a text column of Table Storage holds
 
 @dataclass(frozen=True, slots=True)
 class KnownPath:
-    """A reported path. `tried`: it did not verify. `by_person`: a responder reported it, not only a tool."""
+    """A reported path. `tried`: it did not verify. `by_person`: a responder reported it, not only a tool.
+
+    `parameters` are those of the reading where they are not the credential's.
+    """
 
     path: str | None
     by_person: bool = False
     tried: bool = False
+    parameters: tuple[tuple[str, str], ...] | None = None
+
+    @classmethod
+    def of(cls, reading: Credential, credential: Credential, *, by_person: bool = False) -> "KnownPath":
+        """Return the path of a reading of `credential`."""
+        other = reading.parameters if reading.parameters != credential.parameters else None
+        return cls(reading.path, by_person, parameters=other)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Readings of a credential that fit into a text column of Table Storage, or into a queue message.
+
+    `paths` are of those with the parameters of the credential, `respelled` those with others.
+    """
+
+    paths: tuple[str | None, ...] = ()
+    respelled: tuple[Reading, ...] = ()
+
+    def readings(self, credential: Credential) -> tuple[Credential, ...]:
+        """Return the readings of `credential`."""
+        respelled = (one.of_same_kind(credential) for one in self.respelled)
+        return (*(replace(credential, path=path) for path in self.paths), *(one for one in respelled if one))
+
+
+NOTHING = Part()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +78,8 @@ class KnownPaths:
 
     def unknown(self, credential: Credential, reported: Iterable[Credential]) -> tuple[Credential, ...]:
         """Return those of the `reported` readings that are not among those of the record's `credential`."""
-        known = {signed_address(one) for one in (credential, *_read(self.known, credential))}
-        return tuple(one for one in readings.distinct(reported) if signed_address(one) not in known)
+        known = {signed_parts(one) for one in (credential, *_read(self.known, credential))}
+        return tuple(one for one in readings.distinct(reported) if signed_parts(one) not in known)
 
     def untried(self, credential: Credential) -> tuple[Credential, ...]:
         """Return the readings that were not tried yet."""
@@ -56,8 +87,8 @@ class KnownPaths:
 
     def others(self, credential: Credential) -> int:
         """Return how many paths were reported beside that of `credential`, those that are no longer kept included."""
-        known = {signed_address(one) for one in _read(self.known, credential)}
-        return len(known - {signed_address(credential)}) + self.dropped
+        known = {signed_parts(one) for one in _read(self.known, credential)}
+        return len(known - {signed_parts(credential)}) + self.dropped
 
     def with_report(self, credential: Credential, reported: Iterable[Credential], *, by_person: bool) -> "KnownPaths":
         """Return the paths with those of another report, as many as fit.
@@ -66,11 +97,11 @@ class KnownPaths:
         person's only for another person's.
         """
         added = self if self.known else replace(self, known=(KnownPath(credential.path),))
-        known = {signed_address(one): path for path, one in added._beside(credential)}
+        known = {signed_parts(one): path for path, one in added._beside(credential)}
         for reading in readings.distinct(reported):
-            path = known.get(signed_address(reading))
+            path = known.get(signed_parts(reading))
             if path is None or path not in added.known:
-                added = added._with(KnownPath(reading.path, by_person))
+                added = added._with(KnownPath.of(reading, credential, by_person=by_person))
             elif by_person and not path.by_person:
                 kept = tuple(replace(one, by_person=True) if one == path else one for one in added.known)
                 added = replace(added, known=kept)
@@ -80,14 +111,21 @@ class KnownPaths:
         """Return the paths after the readings `among` them did not verify."""
         if self.verified:
             return self
-        failed = {signed_address(one) for one in among}
+        failed = {signed_parts(one) for one in among}
         kept = [
-            replace(path, tried=path.tried or signed_address(one) in failed) for path, one in self._beside(credential)
+            replace(path, tried=path.tried or signed_parts(one) in failed) for path, one in self._beside(credential)
         ]
         while sum(path.tried for path in kept) > MOST_TRIED:
             strangers = (path for path in kept if path.tried and not path.by_person)
             kept.remove(next(strangers, None) or next(path for path in kept if path.tried))
         return replace(self, known=tuple(kept), dropped=self.dropped + len(self.known) - len(kept))
+
+    def of_verified(self, reading: Credential, credential: Credential) -> "KnownPaths":
+        """Return the paths after a reading of the record's `credential` was verified, and is its credential now."""
+        known = self.known
+        if reading.parameters != credential.parameters:
+            known = tuple(replace(one, parameters=one.parameters or credential.parameters) for one in known)
+        return replace(self, known=known, verified=True)
 
     def _beside(self, credential: Credential) -> Iterator[tuple[KnownPath, Credential]]:
         return zip(self.known, _read(self.known, credential), strict=True)
@@ -103,33 +141,39 @@ class KnownPaths:
         return replace(self, known=(*kept, new), dropped=self.dropped + len(self.known) - len(kept))
 
 
-def split(paths: Iterable[str | None]) -> Iterator[tuple[str | None, ...]]:
-    """Yield the paths in parts that fit into a text column of Table Storage, or into a queue message."""
-    part: list[str | None] = []
-    size = 0
-    for path in paths:
-        length = len(msgspec.json.encode(path)) + 1
-        if part and size + length > _LARGEST:
-            yield tuple(part)
-            part, size = [], 0
-        part.append(path)
-        size += length
-    if part:
-        yield tuple(part)
+def split(readings_: Iterable[Credential], credential: Credential | None) -> Iterator[Part]:
+    """Yield readings of `credential` in parts that fit into a text column of Table Storage, or a queue message."""
+    part, size = NOTHING, 0
+    for one in readings_:
+        added = _with(part, one, credential)
+        length = len(msgspec.json.encode(added)) - len(msgspec.json.encode(part)) + 1
+        if part != NOTHING and size + length > _LARGEST:
+            yield part
+            part, size = NOTHING, 0
+            added = _with(part, one, credential)
+        part, size = added, size + length
+    if part != NOTHING:
+        yield part
+
+
+def _with(part: Part, reading: Credential, credential: Credential | None) -> Part:
+    if credential is None or reading.parameters == credential.parameters:
+        return replace(part, paths=(*part.paths, reading.path))
+    return replace(part, respelled=(*part.respelled, Reading.of(reading)))
 
 
 def path_id(credential: Credential | None) -> str:
-    """Return a short text that names the path of a credential among those of its record; empty without one.
+    """Return a short text that names a reading of a credential among those of its record; empty without one.
 
-    It is of what the path contributes to the signature: a container is named alike by the URL of each blob in it.
+    It is of what was signed: a container is named alike by the URL of each blob in it.
     """
     if credential is None:
         return ""
-    return hashlib.sha256(msgspec.json.encode(signed_address(credential))).hexdigest()[:_ID]
+    return hashlib.sha256(msgspec.json.encode(signed_parts(credential))).hexdigest()[:_ID]
 
 
 def _read(known: Iterable[KnownPath], credential: Credential) -> Iterator[Credential]:
-    return (replace(credential, path=one.path) for one in known)
+    return (replace(credential, path=one.path, parameters=one.parameters or credential.parameters) for one in known)
 
 
 def _fits(paths: list[KnownPath]) -> bool:

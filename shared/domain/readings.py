@@ -1,8 +1,9 @@
-"""Other readings of a leaked secret: the same signature at another address. Pure.
+"""Other readings of a leaked secret: the same signature at another address, or with other parameters. Pure.
 
 A service SAS signs the path of its resource, a user delegation SAS too, but the secret is the same wherever it is
-written. A scanner may pair it with the wrong link, and a stranger may report it with a wrong path on purpose. So a
-finding carries every address that its report gives the secret, and each of them is tried.
+written. A scanner may pair it with the wrong link, and a stranger may report it with a wrong path on purpose. And a
+text may not say how a value was written: a `+` is a space in one client's tokens and a plus in another's. So a
+finding carries every reading that its report allows, and each of them is tried.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shared.redaction import redact
-from shared.sas import Address, Credential, InvalidCredential, Kind, signed_address
+from shared.sas import Credential, InvalidCredential, Kind, SignedParts, signed_parts
 
 MOST = 64  # readings beside the credential
 LARGEST = 32 * 1024  # bytes of them together, as JSON
@@ -42,6 +43,15 @@ class Reading:
             signature_sha256=credential.signature_sha256,
             key_sha256=credential.key_sha256,
         )
+
+    def of_same_kind(self, credential: Credential) -> Credential | None:
+        """Return the secret of `credential`, read in this way; None where it would be of another kind or host."""
+        if self.host != credential.host:
+            return None
+        try:
+            return self.applied_to(credential)
+        except InvalidCredential:
+            return None
 
     def to_json(self, credential: Credential) -> dict[str, object]:
         """Return the wire form, beside that of `credential`: what is the same is left out."""
@@ -79,9 +89,9 @@ def bounded(readings: Iterable[Reading], credential: Credential) -> tuple[Readin
 
 def distinct(credentials: Iterable[Credential]) -> tuple[Credential, ...]:
     """Return the readings of one secret that are not verified alike, in their order."""
-    first: dict[Address, Credential] = {}
+    first: dict[SignedParts, Credential] = {}
     for credential in credentials:
-        first.setdefault(signed_address(credential), credential)
+        first.setdefault(signed_parts(credential), credential)
     return tuple(first.values())
 
 

@@ -29,7 +29,7 @@ from shared.domain.states import STATE_OF, Reason, State
 from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
 from shared.errors import Blocked
-from shared.sas import Credential, signed_address
+from shared.sas import Credential, signed_parts
 
 _MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
 _LONGEST_CAUSE = 300
@@ -232,12 +232,12 @@ class Revocation:
 
     def weighed(self, finding: Finding) -> bool:
         """Whether `finding` has all readings that are known of the record's secret."""
-        tried = {signed_address(one) for one in finding.readings}
-        return all(signed_address(one) in tried for one in self.to_weigh.readings)
+        tried = {signed_parts(one) for one in finding.readings}
+        return all(signed_parts(one) in tried for one in self.to_weigh.readings)
 
     def with_verified(self, credential: Credential) -> "Revocation":
         """Return the record after one of its readings was verified: the path is final."""
-        paths = replace(self.paths, verified=True)
+        paths = self.paths.of_verified(credential, self.finding.credential or credential)
         return replace(self, finding=replace(self.finding, credential=credential), paths=paths)
 
     def with_paths(self, finding: Finding) -> "Revocation":

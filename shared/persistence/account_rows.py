@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from shared.domain.finding import Finding
-from shared.domain.known_paths import split
+from shared.domain.known_paths import NOTHING, Part, split
+from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
 from shared.persistence.rows import Row, new_row
 
@@ -113,12 +114,11 @@ def waiting_key(finding: Finding) -> str:
 
 
 def waiting_row(finding: Finding) -> dict[str, Any]:
-    """Return the row of a finding that waits. Of its paths, as many as fit."""
-    paths = next(split(one.path for one in finding.readings[1:]), ())
-    own = msgspec.json.encode(replace(finding, candidates=())).decode()
-    return new_row(
-        waiting_partition(finding), waiting_key(finding), Finding=own, Paths=msgspec.json.encode(paths).decode()
-    )
+    """Return the row of a finding that waits. Of its other readings, as many as fit."""
+    part = next(split(finding.readings[1:], finding.credential), NOTHING)
+    columns = {"Finding": replace(finding, candidates=()), "Paths": part.paths, "Respelled": part.respelled}
+    texts = {name: msgspec.json.encode(value).decode() for name, value in columns.items()}
+    return new_row(waiting_partition(finding), waiting_key(finding), **texts)
 
 
 def rotation_key(new_sha256: str, at: datetime) -> str:
@@ -154,8 +154,9 @@ def decoded(row: Row) -> Finding | Rotation | Intent:
 
 
 def _waiting(row: Mapping[str, Any]) -> Finding:
-    """Return the finding in a row. Its other readings differ by their paths, which have a column of their own."""
+    """Return the finding in a row. Its other readings have columns of their own."""
     finding = msgspec.json.decode(row["Finding"], type=Finding)
-    paths = msgspec.json.decode(row.get("Paths", "[]"), type=list[str | None])
+    paths = msgspec.json.decode(row.get("Paths", "[]"), type=tuple[str | None, ...])
+    respelled = msgspec.json.decode(row.get("Respelled", "[]"), type=tuple[Reading, ...])
     own = finding.credential
-    return finding.with_readings(replace(own, path=path) for path in paths) if own is not None else finding
+    return finding.with_readings(Part(paths, respelled).readings(own)) if own is not None else finding

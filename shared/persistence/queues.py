@@ -17,6 +17,8 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
+from shared.domain.known_paths import NOTHING, Part
+from shared.domain.readings import Reading
 from shared.errors import MalformedEvent
 from shared.persistence.own_storage import own_queues
 from shared.persistence.rows import SCHEMA
@@ -38,7 +40,7 @@ class Message:
     """What a queue holds: which record, and how often this has been tried.
 
     `swept`: the sweep sent it, and will again. It is not put back when it fails, or each sweep would add one that is.
-    `paths` were reported while the record was full of paths to try.
+    `paths` and `respelled` are a `known_paths.Part`: reported while the record was full of paths to try.
 
     `schema` is as in rows (`rows.SCHEMA`). What is to be kept is in the record: an older version that sends a message
     again drops fields that it does not know.
@@ -48,7 +50,13 @@ class Message:
     attempt: int = 0
     swept: bool = False
     paths: tuple[str | None, ...] = ()
+    respelled: tuple[Reading, ...] = ()
     schema: int = SCHEMA
+
+    @property
+    def left_out(self) -> Part:
+        """The readings that the record does not have yet."""
+        return Part(self.paths, self.respelled)
 
 
 class _Numbered(msgspec.Struct):
@@ -115,10 +123,10 @@ class Queues:
         delay: float,
         attempt: int = 0,
         swept: bool = False,
-        paths: tuple[str | None, ...] = (),
+        left_out: Part = NOTHING,
     ) -> None:
-        """Have the record contained (again) in `delay` seconds, with `paths` that it does not have yet."""
-        await _send(self._contain, Message(fingerprint, attempt, swept, paths), delay)
+        """Have the record contained (again) in `delay` seconds, with the readings that it does not have yet."""
+        await _send(self._contain, Message(fingerprint, attempt, swept, left_out.paths, left_out.respelled), delay)
 
     async def follow_up(self, fingerprint: str, *, delay: float = 0.0, attempt: int = 0, swept: bool = False) -> None:
         """Have the record followed up in `delay` seconds."""

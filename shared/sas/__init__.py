@@ -18,12 +18,11 @@ from .leak import Leak
 from .mint import DelegationKey, mint_delegation_token, mint_read_token
 from .permissions import is_writable
 from .risk import Risk, Severity, assess
-from .signature import NEWEST_KNOWN_VERSION, Address, Undecidable, Verification, signed_address, verify
+from .signature import NEWEST_KNOWN_VERSION, SignedParts, Undecidable, Verification, signed_parts, verify
 
 __all__ = [
     "ALL_SERVICES",
     "NEWEST_KNOWN_VERSION",
-    "Address",
     "Credential",
     "DelegationKey",
     "InvalidCredential",
@@ -33,6 +32,7 @@ __all__ = [
     "Risk",
     "Service",
     "Severity",
+    "SignedParts",
     "Undecidable",
     "Verification",
     "assess",
@@ -45,6 +45,6 @@ __all__ = [
     "mint_delegation_token",
     "mint_read_token",
     "signature_sha256",
-    "signed_address",
+    "signed_parts",
     "verify",
 ]

@@ -13,11 +13,11 @@ from .kinds import Kind
 from .leak import MOST_OTHERS, Leak, Sighting
 from .normalize import views
 from .places import Places
-from .signature import Address, signed_address
+from .signature import SignedParts, signed_parts
 from .tokens import find_tokens
 
-type _Meaning = tuple[Address, str | None, tuple[tuple[str, str], ...]]
-"""What the result of a verification depends on: the address, the host for its cloud, and the parameters."""
+type _Meaning = tuple[SignedParts, str | None]
+"""What the result of a verification depends on: what was signed, and the host for its cloud."""
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class _Found:
         credential = self.credential
         if credential.account is None or credential.kind in (Kind.ACCOUNT_KEY, Kind.ACCOUNT_SAS):
             return credential.host is not None
-        return signed_address(credential)[1] is not None and not signed_address(credential)[3]
+        return signed_parts(credential)[1] is not None and not signed_parts(credential)[3]
 
     @property
     def credential(self) -> Credential:
@@ -55,7 +55,7 @@ class _Found:
         """Keep another reading of the secret."""
         if len(self.readings) <= MOST_OTHERS:
             host = None if reading.account else reading.host
-            self.readings.setdefault((signed_address(reading), host, reading.parameters), reading)
+            self.readings.setdefault((signed_parts(reading), host), reading)
 
     def join(self, other: "_Found") -> None:
         """Keep the readings of another sighting of the secret, but for those of a cut token."""

@@ -53,8 +53,8 @@ _SERVICE_LAYOUTS = {
 }
 
 
-type Address = tuple[str | None, str | None, str | None, bool]
-"""The account, the container and the path in it, and whether the path may have been cut."""
+type SignedParts = tuple[str | None, str | None, str | None, bool, tuple[tuple[str, str], ...]]
+"""The account, the container and the path in it, whether the path may have been cut, and the parameters."""
 
 
 class Undecidable(StrEnum):
@@ -99,12 +99,13 @@ def verify(credential: Credential, *, account: str, keys: Mapping[str, str]) -> 
     return Verification(None, _doubt(credential))
 
 
-def signed_address(credential: Credential) -> Address:
-    """Return what the host and the path contribute to the result of `verify`: with the same, it is the same.
+def signed_parts(credential: Credential) -> SignedParts:
+    """Return what decides the result of `verify` on a signature: with the same parts, it is the same.
 
     A container's SAS is verified alike on the URL of each blob in it, and an account SAS on any path.
     """
-    return credential.account, credential.container, credential.resource_path, _may_be_cut(credential)
+    address = credential.account, credential.container, credential.resource_path
+    return *address, _may_be_cut(credential), credential.parameters
 
 
 def strings_to_sign(credential: Credential, *, account: str) -> Iterator[str]:

@@ -63,7 +63,14 @@ _FOREIGN = (
     *("AccountFacts.tags", "AlertEvidence.addresses", "AlertEvidence.permissions", "AlertEvidence.resource_types"),
     *("AlertEvidence.services", "AlertEvidence.title", "Approval.reason", "Caller.name", "Client.address"),
     *("Client.agent", "Credential.parameters", "Credential.path", "Finding.reason", "Finding.source", "Finding.url"),
-    *("KnownPath.path", "Liveness.path", "Reading.parameters", "Reading.path", "Rejection.reason"),
+    *(
+        "KnownPath.parameters",
+        "KnownPath.path",
+        "Liveness.path",
+        "Reading.parameters",
+        "Reading.path",
+        "Rejection.reason",
+    ),
     *("Owner.name", "PolicyReading.permissions", "PolicyTarget.policy", "Sighting.source", "Sighting.url"),
     "Touched.name",
 )
@@ -219,7 +226,11 @@ def hostile[T](value: T, text: str, filled: set[str] | None = None) -> T:
     changes: dict[str, Any] = {}
     for field in fields(value):
         name, old = f"{type(value).__name__}.{field.name}", getattr(value, field.name)
-        if name in FILLED and old:
+        if name == "KnownPath.parameters" and old:  # of the kind of its credential, which is filled
+            changes[field.name] = old
+            if filled is not None:
+                filled.add(name)
+        elif name in FILLED and old:
             changes[field.name] = _filled(old, _fit(value, text))
             if filled is not None:
                 filled.add(name)
@@ -305,7 +316,7 @@ def _complete(record: Revocation) -> Revocation:
             alert=samples.ALERT,
             candidates=(Reading("robustmodels.blob.core.windows.net", "models/x", (("sip", "203.0.113.9"),)),),
         ),
-        paths=KnownPaths((KnownPath("models/x"),)),
+        paths=KnownPaths((KnownPath("models/x", parameters=finding.credential and finding.credential.parameters),)),
         detail="What happened.",
         account=samples.account(tags={"sasquash-owner": "ada@contoso.com"}),
         key_name="key2",

@@ -78,6 +78,12 @@ def expired(credential: Credential, *, now: datetime) -> Verdict | None:
     )
 
 
+def all_expired(readings: Sequence[Credential], *, now: datetime) -> Verdict | None:
+    """Return the verdict on a secret whose readings have all expired; None while one may be valid."""
+    verdicts = [expired(one, now=now) for one in readings]
+    return verdicts[0] if verdicts and all(verdicts) else None
+
+
 def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) -> Verdict:
     """Return which of `keys` (name → base64 key, read from ARM under the account's lock) signed the leak."""
     if credential.kind is Kind.USER_DELEGATION_SAS:

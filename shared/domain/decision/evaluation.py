@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from shared.domain.account import PolicyReading
 from shared.domain.approval import Approval
 from shared.domain.decision.approval_policy import Decision, decide
-from shared.domain.decision.attribution import Verdict, attribute_any, expired, named_policy
+from shared.domain.decision.attribution import Verdict, all_expired, attribute_any, expired, named_policy
 from shared.domain.decision.people import quorum
 from shared.domain.decision.planner import Proposals
 from shared.domain.decision.policy import DecisionPolicy
@@ -72,7 +72,7 @@ def policy_of(finding: Finding, snapshot: Snapshot) -> PolicyTarget | None:
     if (
         credential is None
         or credential.kind is not Kind.POLICY_SAS
-        or expired(credential, now=snapshot.at) is not None
+        or all_expired(finding.readings, now=snapshot.at) is not None
     ):
         return None
     signed, verdict = _attribute(finding, snapshot)
@@ -133,12 +133,12 @@ def _verdict(
     finding: Finding, credential: Credential, snapshot: Snapshot, retired: RetiredKeys, now: datetime
 ) -> tuple[Credential, Verdict]:
     """Return the reading of the finding that counts, and the verdict on it: `credential` if no key signed any."""
-    ended = expired(credential, now=now)
+    ended = all_expired(finding.readings, now=now)
     if ended is not None:
         return credential, ended
     signed, verdict = _attribute(finding, snapshot)
     if verdict.reason is None:
-        return signed, verdict
+        return signed, expired(signed, now=now) or verdict
     covered = _by_retired_key(finding, snapshot.account.name, retired)
     return covered or (credential, _with_hint(verdict, snapshot, reported_at=finding.detected_at))
 

@@ -6,12 +6,13 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.known_paths import MOST, MOST_TRIED, KnownPath, KnownPaths, path_id
+from shared.domain.known_paths import MOST, MOST_TRIED, KnownPath, KnownPaths, path_id, split
 from shared.sas import Credential
 from tests.support import samples
 from tests.support.samples import leak
 
 CREDENTIAL = replace(leak(samples.blob_sas()), path="first/a")
+OTHER_VALUES = tuple(sorted((dict(CREDENTIAL.parameters) | {"sip": "203.0.113.9"}).items()))
 COLUMN = 32 * 1024  # characters of a text column of Table Storage
 
 
@@ -45,6 +46,44 @@ def test_record_of_an_earlier_version_keeps_its_own_path() -> None:
     paths = KnownPaths().with_report(CREDENTIAL, at("second/b"), by_person=False)
 
     assert kept(paths) == ["first/a", "second/b"]
+
+
+def test_reading_with_other_parameters_is_tried() -> None:
+    respelled = replace(CREDENTIAL, parameters=OTHER_VALUES)
+    paths = reported().with_report(CREDENTIAL, [respelled], by_person=False)
+
+    assert paths.readings(CREDENTIAL) == (CREDENTIAL, respelled)
+    assert paths.unknown(CREDENTIAL, [respelled]) == ()
+
+
+def test_paths_are_the_same_after_a_reading_with_other_parameters_was_verified() -> None:
+    respelled = replace(CREDENTIAL, parameters=OTHER_VALUES)
+    paths = reported().with_report(CREDENTIAL, [respelled, *at("second/b")], by_person=False)
+    verified = paths.of_verified(respelled, CREDENTIAL)
+
+    assert (verified.readings(respelled), verified.others(respelled)) == ((respelled,), paths.others(CREDENTIAL))
+
+
+@given(st.lists(st.tuples(st.none() | st.text("abc", min_size=1), st.booleans()), max_size=20))
+def test_parts_hold_every_reading(chosen: list[tuple[str | None, bool]]) -> None:
+    readings = [
+        replace(CREDENTIAL, path=path, parameters=OTHER_VALUES if other else CREDENTIAL.parameters)
+        for path, other in chosen
+    ]
+    parts = list(split(readings, CREDENTIAL))
+
+    assert sorted(map(repr, (one for part in parts for one in part.readings(CREDENTIAL)))) == sorted(
+        map(repr, readings)
+    )
+
+
+def test_parts_fit_into_a_column() -> None:
+    long = tuple((name, "x" * 2000 if name == "sip" else value) for name, value in OTHER_VALUES)
+    readings = [replace(CREDENTIAL, path=f"{number}", parameters=long) for number in range(64)]
+    parts = list(split(readings, CREDENTIAL))
+
+    assert sum(len(part.respelled) for part in parts) == 64
+    assert all(len(msgspec.json.encode(part)) < COLUMN for part in parts)
 
 
 def test_known_path_changes_nothing() -> None:

@@ -1,9 +1,11 @@
 """Which of the reported paths counts: in attribution, in the record, and when another report brings a new one."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from azure.storage.blob import generate_container_sas
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ from shared.domain.decision.evaluation import Evaluation, Known, evaluate, polic
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import may_be_asked, with_answer
 from shared.domain.execution import Liveness
-from shared.domain.finding import Finding
+from shared.domain.finding import Finding, in_text
 from shared.domain.known_paths import MOST, KnownPath
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Revocation
@@ -133,6 +135,48 @@ def test_policy_is_that_of_the_container_that_was_signed() -> None:
 
     assert policy_of(one, snapshot()) == POLICY
     assert policy_of(finding(replace(signed, path="wrong")), snapshot()) is None
+
+
+# values that a text does not say how to read
+
+
+@pytest.mark.parametrize("policy", ["partners a", "partners+a"])
+def test_policy_s_name_is_read_as_it_was_signed(policy: str) -> None:
+    """Go writes a space as `+` (net/url, `Values.Encode`), .NET leaves a policy's name as it is: both are `a+b`."""
+    token = generate_container_sas(ACCOUNT, "models", account_key=KEYS["key1"], policy_id=policy)
+    written = re.sub("si=[^&]*", "si=partners+a", token)
+    [reported] = in_text(
+        f"https://{ACCOUNT}.blob.core.windows.net/models?{written}", source="github", url=None, detected_at=NOW
+    )
+    record = Revocation.of(reported.finding, now=NOW)
+    signed, verdict = attribute_any(record.to_weigh.readings, account=ACCOUNT, keys=KEYS)
+
+    assert (signed.policy, verdict.key_name) == (policy, "key1")
+
+
+RESPELLED = replace(RIGHT, parameters=tuple(sorted((dict(RIGHT.parameters) | {"sip": "203.0.113.9"}).items())))
+
+
+def test_record_has_the_parameters_that_verified_and_its_fingerprint_stays() -> None:
+    record = Revocation.of(finding(RESPELLED, RIGHT), now=NOW)
+    known = outcomes.with_verdict(record, evaluated(record.to_weigh), snapshot())
+
+    assert (known.finding.credential, known.fingerprint) == (RIGHT, RESPELLED.fingerprint)
+
+
+def test_token_is_expired_only_if_every_reading_is() -> None:
+    over = tuple(sorted((dict(RIGHT.parameters) | {"se": "2020-01-01T00:00:00Z"}).items()))
+    expired = replace(RIGHT, parameters=over)
+
+    assert evaluated(finding(expired, RIGHT)).verdict.key_name == "key1"
+    assert evaluated(finding(expired, replace(expired, path="b"))).verdict.reason is Reason.EXPIRED
+
+
+def test_verified_reading_that_has_expired_is_no_leak() -> None:
+    past = leak(samples.blob_sas(life=timedelta(hours=-1)))
+    later = tuple(sorted((dict(past.parameters) | {"se": "2040-01-01T00:00:00Z"}).items()))
+
+    assert evaluated(finding(replace(past, parameters=later), past)).verdict.reason is Reason.EXPIRED
 
 
 # the record
