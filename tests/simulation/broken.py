@@ -213,7 +213,7 @@ def stopping_at_a_foreign_row() -> Iterator[None]:
 
 @contextmanager
 def forgetting_whose_it_was() -> Iterator[None]:
-    """A leak that was verified, and that a person has revoked since, looks as if it had been forged."""
+    """A leak that was verified, and that a person has revoked since, is called forged."""
 
     def by_key(signer: Any, verdict: Any, snapshot: Any) -> Any:
         return verdict, None
@@ -224,7 +224,7 @@ def forgetting_whose_it_was() -> Iterator[None]:
 
 @contextmanager
 def comparing_the_clocks_of_hosts() -> Iterator[None]:
-    """Whether people know of a request for approval is told by the times of two hosts."""
+    """Whether people know of a request for approval is decided by the times of two hosts."""
 
     def unnotified(revocation: Revocation) -> bool:
         if pending_steps.reported_again(revocation):
