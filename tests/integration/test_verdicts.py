@@ -166,6 +166,23 @@ async def test_account_that_vanishes_under_the_lock_is_rechecked(driver: Driver)
     assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
 
 
+async def test_account_that_arm_does_not_find_while_resource_graph_lists_it_is_tried_again(driver: Driver) -> None:
+    """ "Resource not found" passes, too ("Troubleshoot common Azure deployment errors")."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, status=404, times=None)
+    await driver.app().fast_path.ingest.receive(report(finding))
+    driver.clock.advance(seconds=301)
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
+    assert "Azure Resource Graph lists it" in record.detail
+    driver.cloud.faults.clear()
+    driver.clock.advance(minutes=2)
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
 async def test_own_storage_is_never_touched(driver: Driver) -> None:
     own = driver.cloud.model.accounts[STATE_ACCOUNT]
     finding = found(account_sas(own.name, own.keys["key1"]))
