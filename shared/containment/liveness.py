@@ -31,9 +31,9 @@ class LivenessCheck:
         if reported is None or token is None or not may_be_asked(revocation):
             return revocation
         facts = await self.accounts.facts(ref)
-        own = reported.finding.credential
-        alike = [one for one in reported.finding.readings if own is not None and one.parameters == own.parameters]
-        for credential in alike[:_MOST_ASKED]:  # the token has these parameters
+        own, *others = reported.finding.readings
+        alike = (own, *(one for one in others if one.parameters == own.parameters))  # those of the token
+        for credential in alike[:_MOST_ASKED]:
             liveness = await self.delegation_key.check(credential, token, facts)
             answer = partial(with_answer, credential=credential, liveness=liveness, now=self.store.clock())
             known = await self.store.revocations.change(revocation.fingerprint, answer, what=liveness.said)

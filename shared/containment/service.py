@@ -213,13 +213,13 @@ class Containment:
 
     async def _revoke_moved(self, revocation: Revocation, gone: AccountRef, *, urgent: bool) -> None:
         """Revoke on an account that has moved to another resource group since it was looked up, perhaps a day ago."""
+        moved, why = None, None
         try:
             moved = await self._lookup.find_again(revocation.finding, gone=gone)
-        except StillListed as why:
-            await self._lookup.not_found(revocation, why=why)
-            return
+        except StillListed as error:
+            why = error
         if moved is None:
-            await self._lookup.not_found(revocation)
+            await self._lookup.not_found(revocation, why=why)
         else:
             await self._revoke(moved, revocation, urgent=urgent)
 

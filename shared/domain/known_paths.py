@@ -141,25 +141,24 @@ class KnownPaths:
         return replace(self, known=(*kept, new), dropped=self.dropped + len(self.known) - len(kept))
 
 
-def split(readings_: Iterable[Credential], credential: Credential | None) -> Iterator[Part]:
+def split(reported: Iterable[Credential], credential: Credential | None) -> Iterator[Part]:
     """Yield readings of `credential` in parts that fit into a text column of Table Storage, or a queue message."""
-    part, size = NOTHING, 0
-    for one in readings_:
-        added = _with(part, one, credential)
-        length = len(msgspec.json.encode(added)) - len(msgspec.json.encode(part)) + 1
-        if part != NOTHING and size + length > _LARGEST:
-            yield part
-            part, size = NOTHING, 0
-            added = _with(part, one, credential)
-        part, size = added, size + length
-    if part != NOTHING:
-        yield part
-
-
-def _with(part: Part, reading: Credential, credential: Credential | None) -> Part:
-    if credential is None or reading.parameters == credential.parameters:
-        return replace(part, paths=(*part.paths, reading.path))
-    return replace(part, respelled=(*part.respelled, Reading.of(reading)))
+    paths: list[str | None] = []
+    respelled: list[Reading] = []
+    size = 0
+    for one in reported:
+        is_respelled = credential is not None and one.parameters != credential.parameters
+        length = len(msgspec.json.encode(Reading.of(one) if is_respelled else one.path)) + 1
+        if size and size + length > _LARGEST:
+            yield Part(tuple(paths), tuple(respelled))
+            paths, respelled, size = [], [], 0
+        if is_respelled:
+            respelled.append(Reading.of(one))
+        else:
+            paths.append(one.path)
+        size += length
+    if size:
+        yield Part(tuple(paths), tuple(respelled))
 
 
 def path_id(credential: Credential | None) -> str:

@@ -1,6 +1,5 @@
 """What must be true of leaked account SAS once hosts that were killed at random have gone on."""
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +41,8 @@ def violations(
     """Yield what is not as it must be. `excused_mails`: how many may be sent twice, by killed hosts."""
     for leak in leaks:
         yield from _of_leak(leak, records.get(leak.fingerprint))
-    for account in {leak.account.name: leak.account for leak in leaks}.values():
+    accounts = {leak.account.name: leak.account for leak in leaks}.values()
+    for account in accounts:
         yield from _of_account(deployment, account, leaks, records)
     filed = Counter(str(incident.fields.get("FindingId")) for incident in deployment.cloud.model.incidents)
     for leak in leaks:
@@ -50,7 +50,7 @@ def violations(
         needs_one = record is not None and record.state in (State.CLOSED, State.AWAITING_APPROVAL)
         if filed[leak.fingerprint] > 1 or (needs_one and not filed[leak.fingerprint]):
             yield f"record {leak.fingerprint[:12]} has {filed[leak.fingerprint]} incidents"
-    subjects = Counter(mail.subject for leak in _first_of_accounts(leaks) for mail in deployment.mails(leak.account))
+    subjects = Counter(mail.subject for account in accounts for mail in deployment.mails(account))
     if (repeated := sum(subjects.values()) - len(subjects)) > excused_mails:
         yield f"{repeated} mails repeated another, of which {excused_mails} are excused"
 
@@ -79,12 +79,3 @@ def _of_account(
     executed = [one.execution.target for one in known if one is not None and one.execution is not None]
     if executed != rotated:
         yield f"of {account.name} {rotated} was rotated, and records hold {executed}"
-
-
-def _first_of_accounts(leaks: list[Leak]) -> list[Leak]:
-    return list({leak.account.name: leak for leak in leaks}.values())
-
-
-def times(rng: random.Random, *, within: float) -> tuple[float, ...]:
-    """Return up to three moments in the first `within` seconds."""
-    return tuple(rng.uniform(0.0, within) for _ in range(rng.choice((1, 2, 3))))

@@ -23,7 +23,6 @@ from tests.simulation.judgment.case import Case
 from tests.simulation.letters import DeadLetter
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.network import REGENERATE
-from tests.simulation.refusals import Place
 from tests.simulation.scenario import Scenario, plan
 from tests.simulation.world import World, simulated_time
 
@@ -31,7 +30,6 @@ _ROUNDS = 14  # of the sweep, once faults have stopped
 _SWEEP_EVERY = 1260.0  # seconds; a little more than what the sweep waits for
 _ROUNDS_A_DAY = 4
 _CALLS, _CALLS_A_LEAK, _CALLS_A_SECOND = 3000, 1200, 0.3  # a run that makes more goes round in circles
-_WITHOUT_QUEUES = 3.0  # calls a second: a message that was sent, and could not be removed, is read again and again
 _RANDOM = re.compile(  # the SDKs' own, and those of services
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|popreceipt=[0-9a-f]+|sig=[^&]+|/[0-9a-f]{32}"
 )
@@ -128,8 +126,7 @@ async def _run(
 ) -> Result:
     world = World(seed, scenario, schedule, tokens=tokens, functions=functions)
     many = len(scenario.leaks) + len(scenario.letters) // 4
-    rate = _WITHOUT_QUEUES if scenario.refuses(Place.QUEUES) else _CALLS_A_SECOND
-    world.most_calls = _CALLS + many * (_CALLS_A_LEAK + scenario.trouble_until * rate)
+    world.most_calls = _CALLS + many * (_CALLS_A_LEAK + scenario.trouble_until * _CALLS_A_SECOND)
     happening = [
         *(asyncio.create_task(_report(world, data, at)) for leak in scenario.leaks for at, data in leak.reports),
         *(asyncio.create_task(_report(world, order.finding.to_data(), order.at)) for order in scenario.orders),

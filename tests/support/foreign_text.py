@@ -63,16 +63,9 @@ _FOREIGN = (
     *("AccountFacts.tags", "AlertEvidence.addresses", "AlertEvidence.permissions", "AlertEvidence.resource_types"),
     *("AlertEvidence.services", "AlertEvidence.title", "Approval.reason", "Caller.name", "Client.address"),
     *("Client.agent", "Credential.parameters", "Credential.path", "Finding.reason", "Finding.source", "Finding.url"),
-    *(
-        "KnownPath.parameters",
-        "KnownPath.path",
-        "Liveness.path",
-        "Reading.parameters",
-        "Reading.path",
-        "Rejection.reason",
-    ),
+    *("KnownPath.parameters", "KnownPath.path", "Liveness.path", "Reading.parameters", "Reading.path"),
     *("Owner.name", "PolicyReading.permissions", "PolicyTarget.policy", "Sighting.source", "Sighting.url"),
-    "Touched.name",
+    *("Rejection.reason", "Touched.name"),
 )
 _QUOTES = (
     *(

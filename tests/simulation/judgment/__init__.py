@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from tests.simulation.judgment import keys, leaks, notices, orders, policies, storage
 from tests.simulation.judgment.case import Case
-from tests.simulation.judgment.rules import NOT_YET, Rule, Violation
+from tests.simulation.judgment.rules import Rule, Violation
 from tests.simulation.old_rows import Form
 
 _SUBJECTS = (keys, leaks, policies, orders, notices, storage)
 
 
 def violations(case: Case) -> list[str]:
-    """Return in words all that is not as it must be, and that the product can do already."""
-    return [f"{one.text} ({one.rule.name.lower()})" for one in found(case) if one.rule not in NOT_YET]
+    """Return in words all that is not as it must be."""
+    return [f"{one.text} ({one.rule.name.lower()})" for one in found(case)]
 
 
 def found(case: Case) -> list[Violation]:
@@ -23,7 +23,7 @@ def found(case: Case) -> list[Violation]:
         broken.append(Violation(Rule.REST, f"{len(case.world.network.calls)} calls, and no end"))
     if not case.scenario.holds_foreign_rows:
         return broken
-    return [one if one.rule in NOT_YET else replace(one, rule=Rule.FOREIGN_ROWS) for one in broken]
+    return [replace(one, rule=Rule.FOREIGN_ROWS) for one in broken]
 
 
 def checked(case: Case) -> Counter[str]:

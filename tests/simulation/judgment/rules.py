@@ -1,4 +1,4 @@
-"""The rules that a run is judged by, and those that the product does not keep yet."""
+"""The rules that a run is judged by."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +42,3 @@ class Violation:
 
     rule: Rule
     text: str
-
-
-NOT_YET: frozenset[Rule] = frozenset()
-"""Rules that the product does not keep yet: to break one of them is no violation."""
