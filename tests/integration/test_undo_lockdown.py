@@ -11,10 +11,12 @@ from shared.domain.target import ActionKind, Lockdown
 from shared.errors import (
     AccountBusy,
     NotAPerson,
+    TransientFailure,
     WrongState,
 )
 from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME
 from shared.persistence.queues import Message
+from tests.support.containment import CONTAIN_QUEUE
 from tests.support.decisions import ADA, BOB, EVE, digest_of, locked_down, shared_key_of
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas
@@ -38,6 +40,19 @@ async def test_lockdown_is_undone_once(driver: Driver) -> None:
     await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     with pytest.raises(WrongState, match="was undone"):
         await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+
+
+async def test_account_stays_locked_while_the_queue_refuses_messages(driver: Driver) -> None:
+    """An account that were opened without its record would stay open, and its record say that it is locked."""
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    driver.fault(CONTAIN_QUEUE, times=9)
+    with pytest.raises(TransientFailure):
+        await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert shared_key_of(account) is False
+    driver.cloud.faults.clear()
+    after = await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert (after.state, shared_key_of(account) is not False) == (State.CLOSED, True)
 
 
 async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: Driver) -> None:

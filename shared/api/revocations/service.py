@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")  # any other text might be the key of another kind of row
 _WRITE_TIME = 30.0  # seconds for the write: it is done before the message arrives, or it never happened
+_UNDO_TIME = 60.0  # seconds for undoing a lockdown: two calls of Azure Resource Manager
 _PATIENCE = 20.0  # seconds of work while the caller waits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two reads
 _NO_ACCOUNT_FOR_ORDERS = frozenset({Reason.NOT_OURS, Reason.NOT_COVERED, Reason.OWN_STORAGE})
@@ -135,7 +136,7 @@ class RevocationService:
             return transitions.rejected(current, rejection)
 
         what = f"Rejected. Reason: {rejection.reason}"
-        await self._write(fingerprint, reject, at=rejection.at, what=what, caller=caller)
+        await self._decide(fingerprint, reject, at=rejection.at, what=what, caller=caller)
         return await self._follow_up(fingerprint)
 
     async def retry(self, fingerprint: str, *, reason: str, caller: Caller, is_approver: bool = False) -> Revocation:
@@ -166,6 +167,8 @@ class RevocationService:
         async with self.sessions.locked(account.name, fingerprint, urgent=True) as held:
             await self._require_settled(held)
             locked, account = transitions.way_back(await self._read(fingerprint))
+            # Before the account is opened: were this refused afterwards, the record would still say that it is locked.
+            await self.store.queues.contain(fingerprint, delay=_UNDO_TIME + SAFETY_NET)
             undone = await self.undo(locked, account)
 
             def unlock(current: Revocation) -> Revocation:
@@ -203,7 +206,7 @@ class RevocationService:
         record = await self._read(fingerprint)
         decide(record)
         await self.store.accounts.add_waiting(record.finding)
-        await self._write(fingerprint, decide, at=at, what=what, caller=caller)
+        await self._decide(fingerprint, decide, at=at, what=what, caller=caller)
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self.containment.resume(Message(fingerprint), urgent=True)
@@ -218,14 +221,18 @@ class RevocationService:
             )
         return await self._read(fingerprint)
 
-    async def _write(self, fingerprint: str, decide: Decision, *, at: datetime, what: str, caller: Caller) -> None:
-        """Write a decision; its time `at` identifies it. Raises the errors of `decide`, or TransientFailure.
+    async def _decide(self, fingerprint: str, decide: Decision, *, at: datetime, what: str, caller: Caller) -> None:
+        """Write a decision, if it is allowed. Raises the errors of `decide`, or TransientFailure.
 
         A message to containment is sent first: it resumes a record that waits for containment, and enqueues the
         follow-up of one that has ended. It does not change a record without the decision.
         """
         decide(await self._read(fingerprint))
         await self.store.queues.contain(fingerprint, delay=SAFETY_NET)
+        await self._write(fingerprint, decide, at=at, what=what, caller=caller)
+
+    async def _write(self, fingerprint: str, decide: Decision, *, at: datetime, what: str, caller: Caller) -> None:
+        """Write a decision; its time `at` identifies it. Raises the errors of `decide`, or TransientFailure."""
         try:
             async with asyncio.timeout(_WRITE_TIME):
                 await self.store.revocations.change(
