@@ -4,6 +4,7 @@ ARM: Storage Accounts - List Keys, Regenerate Key (2026-09-01). Regenerating is 
 clients that have already moved on. So it is sent once, and a lost answer is reconciled by listing the keys.
 """
 
+import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
-from shared.domain.decision.attribution import Verdict, attribute_any
+from shared.domain.decision.attribution import Verdict, attribute
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.execution import OTHERS, Execution, Plan, Verification, VerificationToken
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
@@ -242,15 +243,19 @@ class AccountKeyAction(ContainmentAction):
         return None
 
     def _by_age(self, left: Interrupted, waiting: Mapping[str, Revocation]) -> Recovered | None:
-        """Return the regeneration of the one key that was made while the lock was held for a leak.
+        """Return the regeneration of the one key that was made while the lock was held for a leak or an order.
 
         No signature verification can show any more which key signed that leak.
         """
         for tenure in left.predecessor.tenures:
             record = waiting.get(tenure.fingerprint)
-            if record is None or not _matches_no_key(record, left):
+            if record is None or not (_is_approved_order(record) or _matches_no_key(record, left)):
                 continue
-            fresh = [name for name, key in left.keys.items() if _was_made_for(tenure, key, left.rotations)]
+            fresh = [
+                name
+                for name, key in left.keys.items()
+                if _was_made_for(tenure, key, left.rotations) and _may_replace(record, name, key)
+            ]
             if len(fresh) == 1:  # both keys are fresh where the account itself is
                 execution = by_listing(fresh[0], "", left.keys[fresh[0]], at=self.clock())
                 return _unproven(record.fingerprint, execution)
@@ -273,11 +278,24 @@ def _unproven(fingerprint: str, execution: Execution) -> Recovered:
 
 
 def _matches_no_key(record: Revocation, left: Interrupted) -> bool:
-    if record.finding.credential is None:
-        return False
+    """Whether no key of now signed the leak, and another key may have: one of its readings can be recomputed."""
     keys = {name: key.value for name, key in left.keys.items()}
-    _, verdict = attribute_any(record.to_weigh.readings, account=left.account.name, keys=keys)
-    return verdict.reason is Reason.NO_KEY_MATCHES
+    verdicts = [attribute(one, account=left.account.name, keys=keys) for one in record.to_weigh.readings]
+    reasons = {verdict.reason for verdict in verdicts}
+    return None not in reasons and Reason.NO_KEY_MATCHES in reasons
+
+
+def _is_approved_order(record: Revocation) -> bool:
+    return record.finding.order is not None and record.approval is not None
+
+
+def _may_replace(record: Revocation, name: str, key: AccountKey) -> bool:
+    """Whether a new key may be what came of the record: that of an order is the one that its approved plan names."""
+    plan = record.plan
+    if record.finding.order is None or plan is None:
+        return record.finding.order is None
+    is_named = (plan.action, plan.target) == (ActionKind.ACCOUNT_KEY, name)
+    return is_named and not hmac.compare_digest(plan.version, key.sha256)
 
 
 def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]) -> bool:

@@ -15,6 +15,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.transitions import held_to
 from shared.errors import Conflict, SasquashError, UnreadableRow
+from shared.followup.slow_retries import SlowRetries
 from shared.followup.step import Done, Step, Steps
 from shared.persistence.queues import Message, backoff
 from shared.persistence.step_leases import LEASE_TIME, StepLeases, without_lease
@@ -57,12 +58,26 @@ class FollowUp:
     warm_up: Callable[[], None]
     at_deadline: AtDeadline
     _is_warm: bool = field(default=False, init=False)
+    _slow: SlowRetries = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start without anything under way."""
+        self._slow = SlowRetries(clock=self.store.clock)
 
     async def run(self, message: Message) -> None:
         """Run the steps that are due, and enqueue the record again for those that are not done.
 
         Raises only unexpected errors, and SasquashError if the queue can't be reached.
         """
+        if self._slow.is_copy(message):
+            return
+        try:
+            await self._run_all(message)
+        except BaseException:
+            self._slow.forget(message)
+            raise
+
+    async def _run_all(self, message: Message) -> None:
         try:
             open_steps = await self._run(message)
         except UnreadableRow as error:  # the sweep finds it again, by its row in the index
@@ -72,6 +87,8 @@ class FollowUp:
             _log.warning("Follow-up of %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             open_steps = [_Again(backoff(message.attempt), failed=True)]
         failed = any(again.failed for again in open_steps)
+        if not failed:
+            self._slow.forget(message)
         if open_steps and not (failed and message.swept):
             # Only failures count as attempts: a slow verification must not slow down the mail after it.
             delay, attempt = min(again.seconds for again in open_steps), message.attempt + failed

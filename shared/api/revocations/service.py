@@ -167,7 +167,7 @@ class RevocationService:
         async with self.sessions.locked(account.name, fingerprint, urgent=True) as held:
             await self._require_settled(held)
             locked, account = transitions.way_back(await self._read(fingerprint))
-            # Before the account is opened: were this refused afterwards, the record would still say that it is locked.
+            # Before the account is opened: if this failed afterwards, the record would still say that it is locked.
             await self.store.queues.contain(fingerprint, delay=_UNDO_TIME + SAFETY_NET)
             undone = await self.undo(locked, account)
 

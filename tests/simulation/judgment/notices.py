@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from tests.simulation.features import Feature
 from tests.simulation.judgment.case import Case, seconds
@@ -58,10 +59,15 @@ def _secret_id(record: Revocation) -> str:
 
 
 def _occasions(record: Revocation) -> int:
-    """Return how often one subject is news: each request for approval, each execution, each reason of a state."""
+    """Return how often one subject is news: each request for approval, each execution, each reason of a state.
+
+    A refusal is news whenever its cause is another than that of the refusal before.
+    """
     states = Counter(change.state for change in record.changes)
     reasons = Counter(state for state, _ in {(change.state, change.reason) for change in record.changes})
-    return max(states[State.AWAITING_APPROVAL], states[State.CONTAINED], *reasons.values())
+    causes = [change.cause for change in record.changes if change.reason is Reason.BLOCKED]
+    refusals = sum(cause != before for before, cause in pairwise(["", *causes]))
+    return max(states[State.AWAITING_APPROVAL], states[State.CONTAINED], refusals, *reasons.values())
 
 
 def _verified(case: Case) -> Iterator[Violation]:

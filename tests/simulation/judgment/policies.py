@@ -7,7 +7,7 @@ from shared.domain.target import ActionKind
 from tests.simulation.judgment.case import Case
 from tests.simulation.judgment.rules import Rule, Violation
 from tests.simulation.leaks import PlannedLeak, PlannedPolicy, unleaked
-from tests.simulation.policies import ends_in, held
+from tests.simulation.policies import ends_in, held, means_the_same
 
 _REVOKED = (State.PROVEN, State.CLOSED)
 
@@ -21,7 +21,7 @@ def violations(case: Case) -> Iterator[Violation]:
 
 def _of_policy(case: Case, leak: PlannedLeak, policy: PlannedPolicy) -> Iterator[Violation]:
     account, beside = case.account(leak.account), unleaked()
-    if held(account, policy.key, beside.id) != beside:
+    if not means_the_same(held(account, policy.key, beside.id), beside):
         yield Violation(Rule.POLICIES, f"policy {beside.id} of {account.name}/{policy.resource} was changed")
     is_over = ends_in(account, policy.key, policy.id, now=case.world.loop.utc_now())
     was_put_back = bool(case.world.put_back[account.name, policy.key, policy.id])
@@ -30,7 +30,7 @@ def _of_policy(case: Case, leak: PlannedLeak, policy: PlannedPolicy) -> Iterator
         for record in case.executed(ActionKind.STORED_POLICY, account.name)
         if record.execution is not None and policy.resource in record.execution.target
     ]
-    if not is_over and any(record.state in _REVOKED for record in saying_so):
+    if case.is_alive(leak) and not is_over and any(record.state in _REVOKED for record in saying_so):
         rule = Rule.PUT_BACK_REVOKED if was_put_back else Rule.POLICIES
         yield Violation(rule, f"the policy of the {leak.name} is in force, and a record says that it was revoked")
     if is_over and not policy.missing and not saying_so:

@@ -143,16 +143,56 @@ async def test_key_that_is_young_for_another_reason_is_no_execution_for_a_leak_t
     right = samples.leak(samples.blob_sas(key_name="key1"))
     first = replace(samples.finding(samples.blob_sas(key_name="key1")), credential=replace(right, path="wrong/a"))
     record = Revocation.of(first.with_readings([right] if knows_the_right_path else []), now=NOW)
-    left = Interrupted(
+    left = interrupted(record, made_meanwhile="key2")
+
+    assert (action.settle_unnoted(left) is None) is knows_the_right_path
+
+
+@pytest.mark.parametrize(
+    ("is_approved", "target", "is_recognized"), [(True, "key2", True), (False, "key2", False), (True, "key1", False)]
+)
+async def test_new_key_is_the_execution_of_an_order_that_people_approved_for_it(
+    action: AccountKeyAction, *, is_approved: bool, target: str, is_recognized: bool
+) -> None:
+    plan = samples.plan(target=target)
+    order = Revocation.of(samples.ordered(ActionKind.ACCOUNT_KEY, target), now=NOW)
+    record = replace(order, plan=plan, approval=samples.approval(plan.digest) if is_approved else None)
+
+    found = action.settle_unnoted(interrupted(record, made_meanwhile="key2"))
+
+    assert (found is not None) is is_recognized
+
+
+async def test_new_key_is_the_execution_for_a_leak_with_a_reading_that_can_not_be_recomputed(
+    action: AccountKeyAction,
+) -> None:
+    signed = samples.leak(samples.blob_sas(key_name="key2"))
+    finding = samples.finding(samples.blob_sas(key_name="key2")).with_readings([replace(signed, path=None)])
+
+    found = action.settle_unnoted(interrupted(Revocation.of(finding, now=NOW), made_meanwhile="key2"))
+
+    assert found is not None
+    assert found.executed.execution.target == "key2"
+
+
+async def test_new_key_is_no_execution_for_a_leak_that_no_reading_can_decide_on(action: AccountKeyAction) -> None:
+    finding = samples.finding(samples.blob_sas(key_name="key2"))
+    assert finding.credential is not None
+    lost = replace(finding, credential=replace(finding.credential, path=None))
+
+    assert action.settle_unnoted(interrupted(Revocation.of(lost, now=NOW), made_meanwhile="key2")) is None
+
+
+def interrupted(record: Revocation, *, made_meanwhile: str) -> Interrupted:
+    """An account whose lock was held for `record` by an instance that crashed; one key was made meanwhile."""
+    made = {
+        name: AccountKey(KEYS[name], NOW - timedelta(days=400)) for name in ("key1", "key2") if name != made_meanwhile
+    }
+    return Interrupted(
         predecessor=Intent("1", record.fingerprint, NOW, NOW + timedelta(minutes=1)),
         account=samples.account(),
-        keys={
-            "key1": AccountKey(KEYS["key1"], NOW - timedelta(days=400)),
-            "key2": AccountKey(NEW_KEY, NOW + timedelta(seconds=5)),
-        },
+        keys=made | {made_meanwhile: AccountKey(NEW_KEY, NOW + timedelta(seconds=5))},
         rotations=(),
         noted=(),
         others=(record,),
     )
-
-    assert (action.settle_unnoted(left) is None) is knows_the_right_path
