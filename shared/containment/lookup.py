@@ -97,6 +97,8 @@ class AccountLookup:
     def verdict(self, revocation: Revocation, ref: AccountRef | None) -> Revocation | None:
         """Return the record of a finding that is decided without reading an account, None where one must be read."""
         credential, now = revocation.finding.credential, self.store.clock()
+        if revocation.finding.other is not None:
+            return revocation.end(Reason.OTHER_SERVICE, now=now, detail=revocation.finding.other.detail)
         if credential is None and revocation.finding.order is None:
             return revocation.end(Reason.MALFORMED, now=now, detail="The report could not be read.")
         over = all_expired(revocation.to_weigh.readings, now=now)

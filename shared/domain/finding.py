@@ -1,7 +1,8 @@
 """A finding: a credential leaked, according to a reporter. Secret-free from here on (design decision 4).
 
 An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or an alert's facts about an
-unknown token, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
+unknown token, `{"evidence": {…}, …}`; or a credential of another service, `{"other_service": {…}, …}`, which is named
+and not revoked; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
 its surroundings>", …}`. `candidates` are other readings of the credential (`readings.py`). `alert` names the alert
 that reported it, which is closed in the end (`alert.py`). `submitted_by` is the object id of the intake's caller.
 """
@@ -16,11 +17,12 @@ from shared.domain import event_size, readings
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
 from shared.domain.guid import is_guid
+from shared.domain.other_service import InvalidOtherService, OtherServiceCredential
 from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from shared.redaction import redact
-from shared.sas import Credential, InvalidCredential, Kind, Leak, extract_leaks
+from shared.sas import Credential, InvalidCredential, Kind, Leak, extract_leaks, foreign_credentials
 
 REPORTED = "Sasquash.Finding.Reported.v1"
 
@@ -56,7 +58,8 @@ class Finding:
 
     `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
-    `evidence` is the basis of an order that no person gave; `alert` is closed once the leak is revoked. `candidates`
+    `evidence` is the basis of an order that no person gave; `other` is a credential of another service, which is
+    reported and not revoked. `alert` is closed once the leak is revoked. `candidates`
     are other readings of the secret, nearest first; `unread` counts those that were left out because they are none.
     `submitted_by` is the object id of the intake's caller, as the event claims: the record's plan is not theirs to
     approve.
@@ -75,6 +78,7 @@ class Finding:
     candidates: tuple[Reading, ...] = ()
     unread: int = 0
     submitted_by: str | None = None
+    other: OtherServiceCredential | None = None
 
     @property
     def readings(self) -> tuple[Credential, ...]:
@@ -150,6 +154,8 @@ class Finding:
             return data | {"credential": self.credential.to_json()}
         if self.evidence is not None:
             return data | {"evidence": self.evidence.to_json()}
+        if self.other is not None:
+            return data | {"other_service": self.other.to_json()}
         raise ValueError("neither an unreadable report nor a person's order is published")
 
 
@@ -195,28 +201,14 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
         evidence = _evidence(data["evidence"])
         found = Finding.of_evidence(evidence, source=source, url=url, detected_at=detected_at, alert=alert)
         return (Reported(replace(found, submitted_by=by)),)
+    blank = Finding("", None, source, url, detected_at, alert=alert, submitted_by=by)
+    if "other_service" in data:
+        return _of_others((_other_service(data["other_service"]),), blank)
     if "secret" in data:
-        leaks = _extracted(data["secret"], raw_allowed=raw_allowed)
-    else:
-        leaks = (Leak(_credential(data.get("credential")), None),)
-    made = (
-        (
-            Finding(
-                leak.credential.fingerprint,
-                leak.credential,
-                source,
-                url,
-                detected_at,
-                alert=alert,
-                submitted_by=by,
-            ),
-            leak,
-        )
-        for leak in leaks
-    )
-    if "candidates" in data and "secret" not in data:
-        return tuple(Reported(_with_candidates(finding, data["candidates"])) for finding, _ in made)
-    return tuple(Reported(finding.with_readings(leak.others), leak.token) for finding, leak in made)
+        return _in_secret(_secret(data["secret"], raw_allowed=raw_allowed), blank)
+    credential = _credential(data.get("credential"))
+    found = replace(blank, fingerprint=credential.fingerprint, credential=credential)
+    return (Reported(_with_candidates(found, data["candidates"]) if "candidates" in data else found),)
 
 
 def merged(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -273,23 +265,41 @@ def in_text(
     reason: str = "",
     alert: AlertReference | None = None,
 ) -> tuple[Reported, ...]:
-    """Return what is found for each credential in `text`; `text` itself is kept nowhere."""
-    return tuple(
-        Reported(
-            Finding(
-                leak.credential.fingerprint,
-                leak.credential,
-                redact(source),
-                url and redact(url),
-                detected_at,
-                reported_by=reported_by,
-                reason=redact(reason),
-                alert=alert,
-            ).with_readings(leak.others),
-            leak.token,
-        )
-        for leak in extract_leaks(text)
+    """Return what is found for each credential in `text`; `text` itself is kept nowhere.
+
+    Those of other Azure services come last.
+    """
+    blank = Finding(
+        "",
+        None,
+        redact(source),
+        url and redact(url),
+        detected_at,
+        reported_by=reported_by,
+        reason=redact(reason),
+        alert=alert,
     )
+    return _in_secret(text, blank)
+
+
+def _in_secret(text: str, blank: Finding) -> tuple[Reported, ...]:
+    """Return `blank` for each credential in a text, those of other services last."""
+    leaks = extract_leaks(text)
+    known = {leak.credential.signature_sha256 or leak.credential.key_sha256 for leak in leaks}
+    others = (one for one in foreign_credentials(text) if one.sha256 not in known)
+    return (
+        *(_of_leak(leak, blank) for leak in leaks),
+        *_of_others((OtherServiceCredential(one.service, one.sha256) for one in others), blank),
+    )
+
+
+def _of_leak(leak: Leak, blank: Finding) -> Reported:
+    found = replace(blank, fingerprint=leak.credential.fingerprint, credential=leak.credential)
+    return Reported(found.with_readings(leak.others), leak.token)
+
+
+def _of_others(others: Iterable[OtherServiceCredential], blank: Finding) -> tuple[Reported, ...]:
+    return tuple(Reported(replace(blank, fingerprint=one.fingerprint, other=one)) for one in others)
 
 
 def _credential(data: object) -> Credential:
@@ -336,7 +346,14 @@ def _submitter(data: Mapping[object, object]) -> str | None:
     return value.lower() if is_guid(value) else None
 
 
-def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
+def _other_service(data: object) -> OtherServiceCredential:
+    try:
+        return OtherServiceCredential.from_json(data)
+    except InvalidOtherService as error:
+        raise MalformedEvent(f"The event's data.other_service is not valid: {error}") from None
+
+
+def _secret(secret: object, *, raw_allowed: bool) -> str:
     if not raw_allowed:
         raise MalformedEvent(
             "The event carries a raw secret, which SASQUASH_RAW_EVENTS forbids. Event Grid has stored it: report "
@@ -344,7 +361,7 @@ def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
         )
     if not isinstance(secret, str) or len(secret) > _LONGEST_SECRET:
         raise MalformedEvent(f"The event's data.secret is not a text of at most {_LONGEST_SECRET} characters.")
-    return extract_leaks(secret)
+    return secret
 
 
 def _described(data: Mapping[object, object], name: str) -> str | None:

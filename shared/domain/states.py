@@ -30,6 +30,7 @@ class Reason(StrEnum):
     UNKNOWN_VERSION = "unknown_version"
     PATH_LOST = "path_lost"
     LOOSE = "loose"
+    OTHER_SERVICE = "other_service"  # a credential of another Azure service, which Sasquash does not revoke
     MALFORMED = "malformed"  # a report that could not be read
     POLICY_GONE = "policy_gone"  # dormant: re-creating the policy re-enables the token
     POLICY_EXPIRED = "policy_expired"  # dormant: extending the policy re-enables the token
@@ -56,6 +57,7 @@ STATE_OF = {
     Reason.UNKNOWN_VERSION: State.UNRESOLVED,
     Reason.PATH_LOST: State.UNRESOLVED,
     Reason.LOOSE: State.UNRESOLVED,
+    Reason.OTHER_SERVICE: State.UNRESOLVED,
     Reason.MALFORMED: State.UNRESOLVED,
     Reason.POLICY_GONE: State.UNRESOLVED,
     Reason.POLICY_EXPIRED: State.UNRESOLVED,

@@ -145,6 +145,8 @@ def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revo
         raise _wrong(current, "only failed, unresolved, observed or overdue records can be retried")
     if current.execution is not None and current.reason is not Reason.LOCKDOWN_UNDONE:
         raise WrongState("Its action already ran. See its history.")
+    if current.finding.other is not None:
+        raise WrongState("It is a credential of another Azure service, which Sasquash does not revoke.")
     if current.finding.credential is None and current.finding.order is None:
         raise WrongState("It stands for an unreadable report. Send the report again in a valid format.")
     again = resumed if current.reason is Reason.BLOCKED else reopened

@@ -46,8 +46,21 @@ class Announcement:
                 "target": record.plan.target if record.plan is not None else None,
                 "source": record.finding.source,
                 "received_at": record.received_at.isoformat(),
+                **self._other_service,
             },
         )
+
+    @property
+    def _other_service(self) -> dict[str, str | None]:
+        """What leaked, and where, if it belongs to another service: nobody else may know of it."""
+        finding = self.revocation.finding
+        if finding.other is None:
+            return {}
+        return {
+            "other_service": finding.other.service.value,
+            "other_service_sha256": finding.other.sha256,
+            "url": finding.url,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .credential import Credential, InvalidCredential
 from .explain import explain, explanation
 from .extract import extract, extract_leaks
 from .fingerprint import key_sha256, signature_sha256
+from .foreign import ForeignCredential, OtherService, foreign_credentials
 from .kinds import ALL_SERVICES, Kind, ResourceKind, Service
 from .leak import Leak
 from .mint import DelegationKey, mint_delegation_token, mint_read_token
@@ -25,9 +26,11 @@ __all__ = [
     "NEWEST_KNOWN_VERSION",
     "Credential",
     "DelegationKey",
+    "ForeignCredential",
     "InvalidCredential",
     "Kind",
     "Leak",
+    "OtherService",
     "ResourceKind",
     "Risk",
     "Service",
@@ -40,6 +43,7 @@ __all__ = [
     "explanation",
     "extract",
     "extract_leaks",
+    "foreign_credentials",
     "is_writable",
     "key_sha256",
     "mint_delegation_token",

@@ -61,6 +61,12 @@ class Item:
             return replace(self, result=Result.IGNORED, reason=Skip.NO_CREDENTIAL.value)
         return replace(self, findings=found)
 
+    @property
+    def _other_services(self) -> tuple[str, ...]:
+        """The other services whose credentials it has."""
+        others = (finding.other for finding in self.findings)
+        return tuple(dict.fromkeys(one.service.value for one in others if one is not None))
+
     def response(self, number: int) -> "ItemResponse":
         """Return the sender's response for the item with this number, from 0."""
         is_accepted = self.result is Result.ACCEPTED
@@ -69,6 +75,7 @@ class Item:
             result=self.result,
             reason=UNSET if self.reason is None else self.reason,
             findings=tuple(finding.fingerprint for finding in self.findings) if is_accepted else UNSET,
+            other_services=self._other_services or UNSET,
             pending=self.pending if is_accepted else UNSET,
             alert=UNSET if self.alert is None else str(self.alert),
         )
@@ -89,6 +96,13 @@ class ItemResponse(Struct, frozen=True, kw_only=True):
     findings: Annotated[
         tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...] | UnsetType,
         Meta(description="The records' ids."),
+    ] = UNSET
+    other_services: Annotated[
+        tuple[str, ...] | UnsetType,
+        Meta(
+            description="The other Azure services whose credentials it has. Sasquash does not revoke them: their "
+            "records say so."
+        ),
     ] = UNSET
     pending: Annotated[bool | UnsetType, Meta(description="Whether its alert is read later.")] = UNSET
     alert: Annotated[str | UnsetType, Meta(description="The alert that it names, in words.")] = UNSET

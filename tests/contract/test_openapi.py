@@ -115,7 +115,7 @@ def test_enum_has_the_values_of_the_code(schema: str, code: type[StrEnum]) -> No
 def test_kind_of_a_record_is_a_credential_or_another_subject() -> None:
     kind = document()["components"]["schemas"]["Summary"]["properties"]["kind"]
 
-    assert set(kind["enum"]) == {*Kind, "alert", "order", "unreadable_report"}
+    assert set(kind["enum"]) == {*Kind, "alert", "order", "other_service", "unreadable_report"}
 
 
 # Examples

@@ -12,7 +12,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.errors import TransientFailure
 from shared.persistence.queues import Message
-from tests.support import unusual_leaks
+from tests.support import other_services, unusual_leaks
 from tests.support.containment import (
     FOLLOW_UP_QUEUE,
     LIST_KEYS,
@@ -188,6 +188,17 @@ async def test_own_storage_is_never_touched(driver: Driver) -> None:
     finding = found(account_sas(own.name, own.keys["key1"]))
     await driver.app().fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
+    assert driver.requests(LIST_KEYS) == []
+
+
+async def test_credential_of_another_service_has_a_record_that_says_it_is_not_handled(driver: Driver) -> None:
+    """Those who reported it would believe that it was revoked."""
+    await driver.app(raw_events="on").fast_path.ingest.receive(raw_report(other_services.COSMOS))
+    fingerprint = other_services.COSMOS_KEY.fingerprint
+    record = await driver.record(fingerprint)
+    assert (record.state, record.reason) == (State.UNRESOLVED, Reason.OTHER_SERVICE)
+    assert "Azure Cosmos DB" in record.detail
+    assert driver.messages("follow-up", fingerprint) == [(0.0, 0)]
     assert driver.requests(LIST_KEYS) == []
 
 

@@ -26,7 +26,7 @@ const LIVE = new Set(['observed', 'awaiting_approval', 'unresolved', 'failed', '
 export const states = Object.entries(STATES);
 
 const TERMS = {
-  loose: 'unattributed', still_alive: 'still accepted', proven: 'verified revoked', arm_only: 'confirmed by Azure Resource Manager only',
+  loose: 'unattributed', other_service: 'not of Azure Storage', still_alive: 'still accepted', proven: 'verified revoked', arm_only: 'confirmed by Azure Resource Manager only',
 };
 
 /** Returns a value of the API as people read it. */
@@ -47,7 +47,7 @@ const badge = (state) => el('span', { class: `badge ${LIVE.has(state) ? 'live' :
 const KINDS = {
   account_sas: 'Account SAS', service_sas: 'Service SAS', policy_sas: 'SAS of a stored access policy',
   user_delegation_sas: 'User delegation SAS', account_key: 'Account key', alert: 'Alert', order: 'Order',
-  unreadable_report: 'Unreadable report',
+  unreadable_report: 'Unreadable report', other_service: 'Credential of another service',
 };
 
 const kind = (record) => KINDS[record.kind] || words(record.kind);

@@ -102,6 +102,8 @@ def _kind(finding: Finding) -> str:
         return finding.credential.kind.value
     if finding.evidence is not None:
         return "alert"
+    if finding.other is not None:
+        return "other_service"
     return "order" if finding.order is not None else "unreadable_report"
 
 

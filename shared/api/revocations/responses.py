@@ -29,6 +29,7 @@ type RecordKind = Literal[
     "account_key",
     "alert",
     "order",
+    "other_service",
     "unreadable_report",
 ]
 

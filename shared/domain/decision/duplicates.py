@@ -97,6 +97,8 @@ def ended_unverified(current: Revocation) -> bool:
 
 
 def _may_reopen(current: Revocation) -> bool:
+    if current.reason is Reason.OTHER_SERVICE:
+        return False  # no report changes what it is
     ended = current.state in REOPENED_BY_A_NEW_REPORT or current.reason is Reason.NOT_OURS
     may_live = current.execution is None or current.reason is Reason.LOCKDOWN_UNDONE
     return ended and may_live

@@ -99,6 +99,8 @@ def _kind(finding: Finding) -> str:
         return "account SAS (seen in use; the token is unknown)"
     if finding.order is not None:
         return "order by a responder"
+    if finding.other is not None:
+        return f"credential of {finding.other.service_name}"
     return _KINDS[finding.credential.kind] if finding.credential is not None else "unreadable report"
 
 
@@ -118,6 +120,8 @@ def _unknown_grants(finding: Finding) -> str:
         return f"According to the alert, {named}." if named else "Unknown: the alert does not say."
     if finding.order is not None:
         return "Unknown: a responder ordered this without a leaked credential."
+    if finding.other is not None:
+        return f"Access to {finding.other.service_name}. Sasquash does not know to what in it."
     return "Unknown: the report could not be read."
 
 

@@ -235,6 +235,12 @@ _EXCEPTIONS: Mapping[tuple[str, str | None], StateText] = MappingProxyType(
             "The history of records was changed after it was written. Somebody has written to Sasquash's tables as "
             "its identity, or with its rights. Treat that identity as compromised; docs/security.md says what to do.",
         ),
+        ("unresolved", "other_service"): StateText(
+            "NOT HANDLED, another service",
+            Tone.LIVE,
+            "The {what} was reported. Sasquash revokes credentials of Azure Storage only, and did nothing. Treat it "
+            "as active: regenerate it in its service.",
+        ),
         ("unresolved", "malformed"): StateText(
             "UNRESOLVED, review required",
             Tone.LIVE,
@@ -259,6 +265,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "unknown_version": "Its version is not supported, so the key that signed it is unknown.",
         "path_lost": "The path that it was issued for is missing, and its signature cannot be verified without it.",
         "loose": "It was found without the address of an account and is unattributed.",
+        "other_service": "It is a credential of another Azure service, which Sasquash does not revoke.",
         "policy_gone": "Its stored access policy does not exist. Re-creating the policy re-enables the token.",
         "policy_expired": "Its stored access policy has expired. Extending the policy re-enables the token.",
         "blocked": "Azure refused: a resource lock, a missing permission, a policy or a network rule prevents it.",

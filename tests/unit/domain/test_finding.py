@@ -15,7 +15,7 @@ from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
-from tests.support import samples
+from tests.support import other_services, samples
 from tests.support.samples import KEYS, NOW, leak
 
 CREDENTIAL = leak(samples.account_sas())
@@ -286,6 +286,41 @@ def test_now_can_be_in_any_time_zone() -> None:
     found = reported.finding
 
     assert (found.detected_at, found.detected_at.tzinfo) == (NOW, UTC)
+
+
+# Credentials of other services
+
+
+def test_credential_of_another_service_is_a_finding_beside_those_of_storage() -> None:
+    text = f"{samples.account_sas()} {other_services.COSMOS}"
+
+    found = findings.in_text(text, source="github", url="https://github.com/x", detected_at=NOW)
+
+    assert [(each.finding.credential, each.finding.other) for each in found] == [
+        (CREDENTIAL, None),
+        (None, other_services.COSMOS_KEY),
+    ]
+
+
+def test_finding_of_another_service_can_be_read_again() -> None:
+    [reported] = findings.in_text(other_services.COSMOS, source="github", url=None, detected_at=NOW)
+
+    assert read(json.loads(json.dumps(reported.finding.to_data()))) == (reported.finding,)
+
+
+def test_raw_report_has_the_credentials_of_other_services() -> None:
+    [found] = read({"secret": other_services.COSMOS, "submitted_by": GUID}, raw_allowed=True)
+
+    assert (found.other, found.fingerprint, found.submitted_by) == (
+        other_services.COSMOS_KEY,
+        other_services.COSMOS_KEY.fingerprint,
+        GUID,
+    )
+
+
+def test_malformed_credential_of_another_service_is_refused() -> None:
+    with pytest.raises(MalformedEvent, match=r"data\.other_service"):
+        read({"other_service": {"service": "smtp"}})
 
 
 # Reports that can't be read

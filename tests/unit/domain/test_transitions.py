@@ -14,7 +14,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import NotAPerson, NotPermitted, WrongState
-from tests.support import samples
+from tests.support import other_services, samples
 from tests.support.samples import NOW
 
 ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
@@ -315,6 +315,12 @@ def test_report_that_could_not_be_read_is_not_retried() -> None:
     unreadable = replace(order(), order=None)
     with pytest.raises(WrongState, match="Send the report again"):
         transitions.retried(in_state(State.UNRESOLVED, finding=unreadable), by="Bob", reason="", now=LATER)
+
+
+def test_credential_of_another_service_is_not_retried() -> None:
+    other = replace(order(), order=None, other=other_services.COSMOS_KEY)
+    with pytest.raises(WrongState, match="another Azure service"):
+        transitions.retried(in_state(State.UNRESOLVED, finding=other), by="Bob", reason="", now=LATER)
 
 
 def test_order_that_failed_is_retried() -> None:

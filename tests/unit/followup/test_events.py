@@ -8,12 +8,12 @@ from azure.core.exceptions import HttpResponseError, ServiceResponseError
 from azure.core.rest import HttpRequest
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from shared.domain.finding import REPORTED
+from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
 from shared.errors import Blocked, Throttled, TransientFailure
 from shared.followup.events import Announcement, StateEvents
-from tests.support import samples
+from tests.support import other_services, samples
 from tests.support.samples import ACCOUNT_ID, KEYS, NOW
 
 
@@ -174,3 +174,23 @@ def test_an_announcement_of_a_record_that_moved_on_is_of_the_state_reached() -> 
     moved_on = replace(record(), state=State.CLOSED)
 
     assert announced(State.PROVEN, moved_on)["state"] == "proven"
+
+
+def test_event_of_another_service_s_credential_says_what_leaked_and_where() -> None:
+    finding = Finding(
+        other_services.COSMOS_KEY.fingerprint,
+        None,
+        "github",
+        "https://github.com/contoso/x",
+        NOW,
+        other=other_services.COSMOS_KEY,
+    )
+
+    data = announced(State.UNRESOLVED, Revocation.of(finding, now=NOW), reason=Reason.OTHER_SERVICE)
+
+    assert {name: data[name] for name in ("reason", "other_service", "other_service_sha256", "url")} == {
+        "reason": "other_service",
+        "other_service": "cosmos_db",
+        "other_service_sha256": other_services.COSMOS_KEY.sha256,
+        "url": "https://github.com/contoso/x",
+    }

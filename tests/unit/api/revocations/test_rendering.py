@@ -25,7 +25,7 @@ from shared.domain.target import ActionKind, Lockdown
 from shared.domain.usage import Client, Touched, Usage
 from shared.errors import Blocked
 from shared.sas import Service, key_sha256
-from tests.support import samples
+from tests.support import other_services, samples
 from tests.support.openapi import described
 from tests.support.samples import NOW
 
@@ -84,6 +84,7 @@ RECORDS = {
     "policy": Revocation.of(samples.finding(samples.policy_sas()), now=NOW),
     "delegation": Revocation.of(samples.finding(samples.delegation_sas()), now=NOW),
     "queue": Revocation.of(samples.finding(samples.queue_sas()), now=NOW),
+    "other": Revocation.of(Finding("cd" * 32, None, "scanner", None, NOW, other=other_services.COSMOS_KEY), now=NOW),
     "unreadable": Revocation.of(Finding("ab" * 32, None, "scanner", None, NOW), now=NOW),
     "order": order(),
     "locked": replace(order(), lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")),
@@ -131,6 +132,7 @@ def test_response_has_no_key_and_no_signature() -> None:
         ("fresh", "account_sas"),
         ("key", "account_key"),
         ("order", "order"),
+        ("other", "other_service"),
         ("unreadable", "unreadable_report"),
     ],
 )

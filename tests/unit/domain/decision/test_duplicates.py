@@ -146,7 +146,7 @@ def test_observed_record_is_reopened() -> None:
     assert reported(record).state is State.RECEIVED
 
 
-@pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.COVERED, Reason.REJECTED])
+@pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.COVERED, Reason.REJECTED, Reason.OTHER_SERVICE])
 def test_what_is_certain_stays_ended(reason: Reason) -> None:
     record = ended(reason)
 

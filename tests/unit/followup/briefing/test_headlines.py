@@ -1,5 +1,7 @@
 """Every state and reason has words of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.decision.action_spec import Tone
@@ -46,6 +48,13 @@ def test_a_report_that_could_not_be_read_is_not_called_a_credential() -> None:
     unreadable = briefing(state="unresolved", reason="malformed", kind="unreadable report", account=None)
     assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, review required"
     assert "a leak report that it cannot read" in headline(unreadable).lead
+
+
+def test_credential_of_another_service_is_said_not_to_be_handled() -> None:
+    other = briefing(state="unresolved", reason="other_service", kind="credential of Azure Batch")
+    other = replace(other, account=None, host=None)
+    assert title(other) == "Leaked credential of Azure Batch: NOT HANDLED, another service"
+    assert "did nothing" in headline(other).lead
 
 
 def test_an_approval_names_its_deadline() -> None:

@@ -1,8 +1,10 @@
 """What leaked, and where."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.support import samples
+from tests.support import other_services, samples
 from tests.support.built_briefings import UNREADABLE, briefed, contained
 from tests.support.samples import ACCOUNT, ACCOUNT_ID
 
@@ -36,6 +38,15 @@ def test_every_kind_has_a_name(text: str, kind: str) -> None:
 
 def test_a_policy_is_named() -> None:
     assert briefed(finding=samples.finding(samples.policy_sas())).policy == "partners"
+
+
+def test_credential_of_another_service_is_named_by_its_service() -> None:
+    other = replace(UNREADABLE, other=other_services.COSMOS_KEY)
+
+    briefing = briefed(finding=other)
+
+    assert (briefing.kind, briefing.account) == ("credential of Azure Cosmos DB", None)
+    assert briefing.grants == "Access to Azure Cosmos DB. Sasquash does not know to what in it."
 
 
 def test_unreadable_report_is_shown_without_guessing() -> None:
