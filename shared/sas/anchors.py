@@ -8,7 +8,7 @@ on bytes. A run counts as an anchor if it is a signature's or a key's, or if wha
 import base64
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _SHORTEST = 42
@@ -133,7 +133,22 @@ class Anchors:
 
 def has_run(text: str, length: int) -> bool:
     """Whether `text` has a run of so many characters of base64 or its escapes: quicker than any pattern."""
-    return b"A" * length in text.encode("latin-1", errors="replace").translate(_TWO_LETTERS)
+    return _has_run(text.encode("latin-1", errors="replace"), length)
+
+
+def _has_run(data: bytes, length: int = _SHORTEST) -> bool:
+    return b"A" * length in data.translate(_TWO_LETTERS)
+
+
+def is_clean(data: bytes, *, holds_other: Callable[[bytes], bool]) -> bool:
+    """Whether a text has no anchor, by its bytes in UTF-8 or in an encoding of single bytes: most files have none.
+
+    `holds_other` is asked about one that has a run, but no anchor: whether to read it all the same. A byte above 127
+    is none of a credential's.
+    """
+    if next(_named(data), None) is not None:
+        return False
+    return not _has_run(data) or (next(_runs(data), None) is None and not holds_other(data))
 
 
 def _named(data: bytes) -> Iterator[tuple[int, int]]:

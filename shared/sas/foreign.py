@@ -49,6 +49,7 @@ _ROWS = tuple(
 
 
 _WORDS = ("azure", ".servicebus.windows.net", "integration&")  # one is in every row's
+_WORDS_IN_BYTES = tuple(word.encode() for word in _WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class ForeignCredential:
     at: int
     service: OtherService
     sha256: str
+
+
+def names_other_service(data: bytes) -> bool:
+    """Whether the bytes of a text have a word of another service."""
+    return any(word in data for word in _WORDS_IN_BYTES)
 
 
 def foreign_credentials(text: str) -> tuple[ForeignCredential, ...]:

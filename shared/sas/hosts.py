@@ -9,6 +9,7 @@ Manager knows.
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .kinds import Service
 
@@ -70,6 +71,7 @@ def is_path_style(host: str) -> bool:
     return "." not in host or _is_address(host)
 
 
+@lru_cache(maxsize=1024)  # a credential asks for the same place again and again
 def locate(host: str | None, path: str | None) -> Location:
     """Return what `host` (lower case, no port) and `path` (decoded, no leading "/") identify: account and service."""
     if host is None:

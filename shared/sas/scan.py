@@ -16,9 +16,10 @@ from typing import BinaryIO
 
 from shared.redaction import redact
 
+from .anchors import is_clean
 from .answers import described
 from .extract import located_leaks
-from .foreign import foreign_credentials
+from .foreign import foreign_credentials, names_other_service
 
 _FEW = 16  # files, for which no process is started
 _AT_ONCE = 32  # files for a process at once
@@ -107,6 +108,9 @@ def scan_file(name: str) -> Result:
 
 def scan_part(part: Part) -> list[dict[str, object]]:
     """Return a row for each credential in a text."""
+    is_utf_16 = b"\0" in part.data
+    if not is_utf_16 and is_clean(part.data, holds_other=names_other_service):
+        return []
     text = _text(part.data).replace("\0", "")
     leaks = located_leaks(text)
     found: list[tuple[int, dict[str, object]]] = [(at, described(leak)) for at, leak in leaks]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sas import extract
-from shared.sas.anchors import Anchors, has_run
+from shared.sas.anchors import Anchors, has_run, is_clean
 from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, container_url, only
 
 URL = container_url()
@@ -54,6 +54,22 @@ def test_credential_is_an_anchor_wherever_it_stands(before: str, behind: str) ->
 def test_run_has_base64_and_its_escapes() -> None:
     assert has_run("a%2Bb", 5)
     assert not has_run("a-b_c", 2)
+
+
+@given(
+    st.text(max_size=60), st.sampled_from([URL, KEY, TOKEN, "sig=" + KEY[:20], KEY[:50], "sig"]), st.text(max_size=60)
+)
+def test_text_is_clean_if_it_has_no_anchor(before: str, middle: str, behind: str) -> None:
+    text = f"{before}{middle}{behind}"
+
+    assert is_clean(text.encode(errors="replace"), holds_other=lambda _: False) is not bool(starts(text))
+
+
+@pytest.mark.parametrize("holds_other", [True, False])
+def test_text_with_another_run_is_clean_if_it_is_of_no_other_service(holds_other: bool) -> None:
+    run = f'"integrity": "sha512-{KEY}"'.encode()
+
+    assert is_clean(run, holds_other=lambda _: holds_other) is not holds_other
 
 
 # windows
