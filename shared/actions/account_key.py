@@ -268,8 +268,10 @@ class AccountKeyAction(ContainmentAction):
 
 
 def _is_open(record: Revocation) -> bool:
-    """Whether a rotation would be news to the record: Azure may have refused it after it was run."""
-    return record.state is State.RECEIVED or (record.reason is Reason.BLOCKED and record.execution is None)
+    """Whether a rotation would be news to the record: Azure may have refused it after it was run, or we crashed."""
+    if record.execution is not None:
+        return False
+    return record.state is State.RECEIVED or record.reason in (Reason.BLOCKED, Reason.CRASHED)
 
 
 def _unproven(fingerprint: str, execution: Execution) -> Recovered:

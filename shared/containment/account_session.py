@@ -200,6 +200,15 @@ class AccountSessions:
         async with holding(self._store, lock) as held:
             yield held
 
+    async def settle(self, ref: AccountRef, fingerprint: str) -> None:
+        """Record what an instance that crashed has done on the account: no leak of it may come for long.
+
+        Raises AccountBusy, TransientFailure or Blocked.
+        """
+        lock = await self._store.accounts.acquire(ref.name, fingerprint=fingerprint, urgent=True)
+        async with holding(self._store, lock) as held:
+            await self._settle(held, ref, None)
+
     def lock_early(self, ref: AccountRef, fingerprint: str) -> EarlyLock:
         """Ask for the account's lock, to be used by `open` or given back to `give_back`."""
         acquiring = self._store.accounts.acquire(ref.name, fingerprint=fingerprint)

@@ -265,6 +265,15 @@ class Containment:
             if throttled is not None:
                 raise throttled
 
+    async def settle(self, record: Revocation) -> None:
+        """Record what a crashed containment of the record has done on its account.
+
+        Raises AccountBusy, TransientFailure or Blocked.
+        """
+        ref = await self._lookup.find(record.to_weigh)
+        if ref is not None:
+            await self._sessions.settle(ref, record.fingerprint)
+
     async def preview(self, reported: Reported) -> Revocation:
         """Return what the record of a finding would come to: a dry run. Writes nothing, sends the token nowhere.
 

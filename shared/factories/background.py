@@ -86,6 +86,7 @@ class Background:
         return PoisonMessages(
             self._fast_path.store,
             ingest=self._fast_path.ingest,
+            settle=self._fast_path.containment.settle,
             poison=PoisonQueues(self._process.clients.queue),
             records=self._failure_records,
             kept=lambda: self.dead_letter_container,

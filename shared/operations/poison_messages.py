@@ -48,12 +48,14 @@ class PoisonMessages:
         store: Store,
         *,
         ingest: Ingest,
+        settle: Callable[[Revocation], Awaitable[None]],
         poison: PoisonQueues,
         records: FailureRecords,
         kept: Callable[[], ContainerClient],
     ) -> None:
-        """`kept` is where messages are put that can't be read."""
+        """`kept` is where messages are put that can't be read. `settle` is `Containment.settle`."""
         self._store = store
+        self._settle = settle
         self._ingest = ingest
         self._poison = poison
         self._records = records
@@ -109,19 +111,27 @@ class PoisonMessages:
             return
         if record is None:
             return  # its record was never written: its event comes again
-        if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:
-            detail = (
-                "Unexpected error: it stopped containment each time. The app's log has it (function contain). Once "
-                "fixed, retry the record."
-            )
-            await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
-        elif queue == CONTAIN_QUEUE:
-            await self._store.queues.follow_up(record.fingerprint)
+        if queue == CONTAIN_QUEUE:
+            await self._not_contained(record)
         elif is_failure_record(record):  # or each record about a failure would be the subject of the next
             _log.error("The follow-up of failure record %s fails each time: it has no mail.", record.fingerprint[:12])
         else:
             subject = f"{queue}|{record.fingerprint}"
             await self._records.write("poison", subject, reason=Reason.CRASHED, detail=_unfinished(record))
+
+    async def _not_contained(self, record: Revocation) -> None:
+        """End a record whose containment crashed each time; record what that has done before it crashed."""
+        if record.state is not State.RECEIVED:
+            await self._store.queues.follow_up(record.fingerprint)
+            if record.reason is Reason.CRASHED:
+                await self._settle(record)
+            return
+        detail = (
+            "Unexpected error: it stopped containment each time. The app's log has it (function contain). Once "
+            "fixed, retry the record."
+        )
+        await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
+        await self._settle(record)
 
     async def _unread(self, stored: bytes) -> None:
         try:

@@ -18,6 +18,7 @@ from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, found, report
 from tests.support.leaks import account_sas
+from tests.support.waiting_leaks import left_waiting
 
 
 @pytest.fixture
@@ -59,6 +60,39 @@ async def test_record_that_containment_crashed_on_has_failed(driver: Driver, acc
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.CRASHED)
     assert driver.messages("follow-up", finding.fingerprint)
+
+
+async def test_rotation_of_a_containment_that_crashed_after_it_is_recorded(driver: Driver, account: Account) -> None:
+    """No other leak of the account may come for long, and only the next holder of its lock would record it."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await left_waiting(driver, finding)
+    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.cloud.model.regenerate(account, "key1")  # the crashed instance's call
+    account.key_created["key1"] = driver.clock()
+    driver.clock.advance(minutes=4)
+    await app.background.poison_messages.failed("contain", stored(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.execution and record.execution.target) == (State.CONTAINED, "key1")
+    assert any(row.startswith("rotation~") for row in await driver.rows(account.name))
+    assert "lock" not in await driver.rows(account.name)
+
+
+async def test_lock_that_can_not_be_settled_yet_is_settled_by_a_later_message(
+    driver: Driver, account: Account, poison: QueueClient
+) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await left_waiting(driver, finding)
+    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.cloud.model.regenerate(account, "key1")
+    account.key_created["key1"] = driver.clock()
+    await app.background.poison_messages.failed("contain", stored(finding))  # the lock is still held
+    assert (await driver.record(finding.fingerprint)).reason is Reason.CRASHED
+    assert (await poison.get_queue_properties()).approximate_message_count == 1
+    driver.clock.advance(minutes=16)
+    await app.background.poison_messages.failed("contain", stored(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:

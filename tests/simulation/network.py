@@ -22,7 +22,7 @@ LISTING = "/listKeys"
 REGENERATE = "/regenerateKey"
 REVOKE = "/revokeUserDelegationKeys"
 SEND_MAIL = "/sendMail"
-SUMMARY_LINE = f"PUT https://{STATE_ACCOUNT}.table.core.windows.net/digest(PartitionKey='line'"
+SUMMARY_LINE = f"PATCH https://{STATE_ACCOUNT}.table.core.windows.net/digest(PartitionKey='line~"
 BATCH = "/$batch"
 _NOTED = re.compile(rb'"Notifications": ?"(?:[^"\\]|\\.)*"')  # the column that says which mails were sent
 _FINGERPRINT = re.compile(rb"[0-9a-f]{64}")

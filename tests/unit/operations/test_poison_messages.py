@@ -27,7 +27,9 @@ def failing(error: Exception) -> tuple[PoisonMessages, AsyncMock]:
     store, poison = MagicMock(), AsyncMock()
     store.revocations.read = AsyncMock(side_effect=error)
     ingest = MagicMock(receive=AsyncMock(side_effect=error))
-    return PoisonMessages(store, ingest=ingest, poison=poison, records=AsyncMock(), kept=MagicMock()), poison
+    return PoisonMessages(
+        store, ingest=ingest, poison=poison, records=AsyncMock(), kept=MagicMock(), settle=AsyncMock()
+    ), poison
 
 
 @pytest.mark.parametrize("error", [TransientFailure("No table."), Blocked("No right."), ValueError("sig=secret")])
@@ -66,7 +68,9 @@ async def test_recorded_message_is_not_put_back() -> None:
     store, poison = MagicMock(), AsyncMock()
     store.revocations.read = AsyncMock(return_value=None)
 
-    messages = PoisonMessages(store, ingest=MagicMock(), poison=poison, records=AsyncMock(), kept=MagicMock())
+    messages = PoisonMessages(
+        store, ingest=MagicMock(), poison=poison, records=AsyncMock(), kept=MagicMock(), settle=AsyncMock()
+    )
     await messages.failed("contain", STORED)
 
     poison.put_back.assert_not_awaited()
@@ -78,7 +82,9 @@ EVENT = json.dumps({"specversion": "1.0", "id": "e1", "source": "/s", "type": RE
 @pytest.mark.parametrize("stored", [EVENT, base64.b64encode(EVENT)], ids=["JSON", "base64"])
 async def test_finding_in_the_poison_queue_is_taken_in(stored: bytes) -> None:
     ingest = AsyncMock()
-    messages = PoisonMessages(MagicMock(), ingest=ingest, poison=AsyncMock(), records=AsyncMock(), kept=MagicMock())
+    messages = PoisonMessages(
+        MagicMock(), ingest=ingest, poison=AsyncMock(), records=AsyncMock(), kept=MagicMock(), settle=AsyncMock()
+    )
 
     await messages.finding(stored)
 

@@ -13,6 +13,7 @@ from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey
 from shared.domain.execution import Execution, Outcome, VerificationToken
 from shared.domain.revocation import Revocation
+from shared.domain.states import Reason
 from shared.domain.target import ActionKind
 from shared.errors import TransientFailure
 from shared.persistence.account_rows import Intent
@@ -161,6 +162,16 @@ async def test_new_key_is_the_execution_of_an_order_that_people_approved_for_it(
     found = action.settle_unnoted(interrupted(record, made_meanwhile="key2"))
 
     assert (found is not None) is is_recognized
+
+
+@pytest.mark.parametrize(("reason", "is_recognized"), [(Reason.CRASHED, True), (Reason.EXPIRED, False)])
+async def test_new_key_is_the_execution_for_a_leak_on_which_containment_has_crashed_since(
+    action: AccountKeyAction, reason: Reason, *, is_recognized: bool
+) -> None:
+    record = Revocation.of(samples.finding(samples.blob_sas(key_name="key2")), now=NOW)
+    ended = record.end(reason, now=NOW, detail="")
+
+    assert (action.settle_unnoted(interrupted(ended, made_meanwhile="key2")) is not None) is is_recognized
 
 
 async def test_new_key_is_the_execution_for_a_leak_with_a_reading_that_can_not_be_recomputed(
