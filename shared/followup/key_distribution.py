@@ -143,19 +143,21 @@ class KeyDistributor:
         """Return a sentence for the record once the secret holds the new key. Raises _Declined."""
         if not execution.old_sha256 or not execution.new_sha256:
             raise _Declined(f"The old or the new value of {execution.target} is unknown.")
-        current = await self._current(execution, secret, form)
+        current = await self._current(execution, secret, form, wanted=execution.new_sha256)
         if not _holds(current, execution.new_sha256, form):
             new_key = await self._new_key(execution, account)
             # Read again, as late as possible: another host may be doing the same, and one new version is enough.
-            current = await self._current(execution, secret, form)
-            if not _holds(current, execution.new_sha256, form):
+            current = await self._current(execution, secret, form, wanted=new_key.sha256)
+            if not _holds(current, new_key.sha256, form):
                 return await self._replace(execution, secret, current, new_key, form)
         return await self._finish(execution, secret, current, form)
 
-    async def _current(self, execution: Execution, secret: Secret, form: _Format) -> "KeyVaultSecret":
-        """Return the current version. Raises _Declined unless it has the new key, or the old and may be replaced."""
+    async def _current(self, execution: Execution, secret: Secret, form: _Format, *, wanted: str) -> "KeyVaultSecret":
+        """Return the current version. Raises _Declined unless it has the key with that hash, or the old one, and may
+        be replaced.
+        """
         current = await _read(secret)
-        if _holds(current, execution.new_sha256, form):
+        if _holds(current, wanted, form):
             return current
         if _key_in(current, form) is None:
             raise _Declined(f"The value of {secret.id} {_NO_KEY_IN[form]}.")
@@ -170,11 +172,10 @@ class KeyDistributor:
         return current
 
     async def _new_key(self, execution: Execution, account: AccountFacts) -> AccountKey:
+        """Return the key as it is now: where it was rotated again since, that is what its consumers need."""
         key = (await self._keys(account))[execution.target]
         if hmac.compare_digest(key.sha256, execution.old_sha256):
             raise TransientFailure(f"ARM still lists the old {execution.target} of {account.name}.")
-        if not hmac.compare_digest(key.sha256, execution.new_sha256):
-            raise _Declined(f"{execution.target} of {account.name} was rotated again since.")
         return key
 
     async def _replace(
@@ -186,9 +187,9 @@ class KeyDistributor:
             if failure.had_no_effect:
                 raise
             new = await _read(secret)  # the answer was lost: the current version shows whether it happened
-            if not _holds(new, execution.new_sha256, form):
+            if not _holds(new, new_key.sha256, form):
                 raise
-        if not _holds(new, execution.new_sha256, form):
+        if not _holds(new, new_key.sha256, form):
             raise TransientFailure(f"Key Vault's response for {secret.id} does not have the new {execution.target}.")
         await secret.disable(_version(old))
         return (

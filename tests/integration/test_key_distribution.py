@@ -169,11 +169,11 @@ async def test_closed_vault_needs_a_person(driver: Driver, rotated: Rotated, mon
     assert rotated.shown == [(rotated.old, True)]
 
 
-async def test_key_rotated_again_is_not_distributed(driver: Driver, rotated: Rotated) -> None:
+async def test_key_rotated_again_is_distributed_as_it_is_now(driver: Driver, rotated: Rotated) -> None:
     life = Lifetime(stops_at="/listKeys")
     running = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
     await driver.cloud.model.regenerate(rotated.account, "key1")
     life.go.set()
-    assert (await running).outcome is KeyDistributionOutcome.DECLINED
-    assert rotated.shown == [(rotated.old, True)]
+    assert (await running).outcome is KeyDistributionOutcome.DONE
+    assert rotated.shown == [(rotated.old, False), (rotated.account.keys["key1"], True)]

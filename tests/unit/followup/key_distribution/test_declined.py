@@ -196,18 +196,3 @@ async def test_secret_that_was_deleted_stays_deleted(distributor: KeyDistributor
 
     assert (await distributor.run(execution(), account())).outcome is KeyDistributionOutcome.DECLINED
     assert shown(vault) == [(OLD, True)]
-
-
-async def test_key_rotated_again_since_is_not_distributed(
-    distributor: KeyDistributor, vault: Vault, arm: Arm
-) -> None:
-    put(vault)
-    arm.key2 = THIRD
-
-    result = await distributor.run(execution(), account())
-
-    assert (result.outcome, result.said) == (
-        KeyDistributionOutcome.DECLINED,
-        "key2 of robustmodels was rotated again since.",
-    )
-    assert shown(vault) == [(OLD, True)]

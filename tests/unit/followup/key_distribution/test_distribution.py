@@ -21,6 +21,7 @@ from tests.support.key_vaults import (
     OLD,
     REPLACED,
     THIRD,
+    Arm,
     account,
     connection_string,
     execution,
@@ -150,3 +151,17 @@ def test_each_cloud_says_where_its_vaults_are(name: CloudName) -> None:
 
 def test_old_and_new_key_are_those_of_the_execution() -> None:
     assert (execution().old_sha256, execution().new_sha256) == (key_sha256(OLD), key_sha256(NEW))
+
+
+async def test_key_that_was_rotated_again_since_is_distributed_as_it_is_now(
+    distributor: KeyDistributor, vault: Vault, arm: Arm
+) -> None:
+    """The rotation after it finds the secret with a key that is not the one that it replaced, and declines."""
+    old = put(vault)
+    arm.key2 = THIRD
+
+    done = await distributor.run(execution(), account())
+
+    assert done.outcome is KeyDistributionOutcome.DONE
+    assert shown(vault) == [(OLD, False), (THIRD, True)]
+    assert old.version in done.said
