@@ -16,6 +16,7 @@ from shared.containment.account_session import AccountSessions
 from shared.containment.execution import PlanExecutor
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
+from shared.containment.placement import Placement
 from shared.containment.repeated_reports import RepeatedReports
 from shared.containment.retry import tried_again, try_again
 from shared.containment.stand_ins import StandIns
@@ -44,6 +45,7 @@ class Containment:
         *,
         store: Store,
         lookup: AccountLookup,
+        placement: Placement,
         liveness: LivenessCheck,
         sessions: AccountSessions,
         decider: Decider,
@@ -52,6 +54,7 @@ class Containment:
     ) -> None:
         self._store = store
         self._lookup = lookup
+        self._placement = placement
         self._liveness = liveness
         self._sessions = sessions
         self._decider = decider
@@ -98,7 +101,8 @@ class Containment:
 
     def _lock_early(self, finding: Finding) -> EarlyLock | None:
         """Ask for the account's lock at once, if the account is known and the leak new, so that it will be needed."""
-        ref = None if self._repeats.has_record(finding.fingerprint) else self._lookup.known(finding)
+        is_unsure = len(finding.everywhere) > len(finding.readings)  # it may be of another account
+        ref = None if is_unsure or self._repeats.has_record(finding.fingerprint) else self._lookup.known(finding)
         return self._sessions.lock_early(ref, finding.fingerprint) if ref is not None else None
 
     async def _find(self, finding: Finding, early: EarlyLock | None) -> AccountRef | SasquashError | None:
@@ -199,6 +203,7 @@ class Containment:
         early: EarlyLock | None = None,
     ) -> None:
         """Bring a `received` record to its verdict. Raises what `try_again` handles."""
+        revocation, ref = await self._placement.placed(revocation, ref)
         ended = self._lookup.verdict(revocation, ref)
         if ended is not None:
             await conclude(self._store, ended)
@@ -287,7 +292,7 @@ class Containment:
             return await self._preview(finding, await self._lookup.find_again(finding, gone=ref) if ref else None)
 
     async def _preview(self, finding: Finding, ref: AccountRef | None) -> Revocation:
-        revocation = Revocation.of(finding, now=self._store.clock())
+        revocation, ref = await self._placement.previewed(Revocation.of(finding, now=self._store.clock()), ref)
         ended = self._lookup.verdict(revocation, ref)
         if ended is not None:
             return ended

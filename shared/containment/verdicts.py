@@ -80,6 +80,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
     return replace(
         decided,
         paths=decided.paths if decided.paths.verified else current.paths,
+        elsewhere=decided.elsewhere if decided.paths.verified else current.elsewhere,
         changes=current.changes_with(decided.changes[-1]),
         sightings=current.sightings,
         named_alerts=current.named_alerts,
@@ -99,4 +100,6 @@ def _is_outdated(decided: Revocation, current: Revocation) -> bool:
     """Whether others added a path that the verdict does not know, or Azure has accepted the token meanwhile."""
     if decided.paths.verified or decided.execution is not None:
         return False
+    if current.elsewhere.waiting or current.finding.host != decided.finding.host:
+        return True
     return current.paths.verified or (decided.reason in OF_THE_PATH and not current.weighed(decided.to_weigh))

@@ -84,22 +84,40 @@ class Finding:
     def readings(self) -> tuple[Credential, ...]:
         """The credential, and what it may be instead: the readings that have its host.
 
-        They differ from it by their path, or by the values of their parameters. A reading with another host is tried
-        when it is reported as a finding.
+        They differ from it by their path, or by the values of their parameters. `everywhere` has the others, too.
         """
+        return self.readings_at(self.host)
+
+    @property
+    def everywhere(self) -> tuple[Credential, ...]:
+        """The credential and all its readings, whatever their hosts."""
         own = self.credential
         if own is None:
             return ()
         others = (one.of_same_kind(own) for one in self.candidates)
         return readings.distinct((own, *(one for one in others if one is not None)))
 
+    @property
+    def host(self) -> str | None:
+        """The host of its credential."""
+        return self.credential.host if self.credential is not None else None
+
+    def readings_at(self, host: str | None) -> tuple[Credential, ...]:
+        """Return the readings that have this host."""
+        return tuple(one for one in self.everywhere if one.host == host)
+
+    @property
+    def secret(self) -> tuple[Kind, str] | None:
+        """What is the same wherever the secret is written: its kind and its hash; None without a credential."""
+        own = self.credential
+        return (own.kind, own.key_sha256 or own.signature_sha256 or "") if own is not None else None
+
     def with_readings(self, credentials: Iterable[Credential]) -> "Finding":
         """Return the finding with these readings of its secret instead of its candidates."""
         own = self.credential
         if own is None:
             return self
-        # A key is compared with the keys of its account: another account is another finding.
-        _, *others = readings.distinct((own, *credentials) if own.kind is not Kind.ACCOUNT_KEY else (own,))
+        _, *others = readings.distinct((own, *credentials))
         clean = (Reading.of(one) for one in others if not readings.holds_secret(one))
         return replace(self, candidates=tuple(clean))
 
@@ -107,7 +125,14 @@ class Finding:
         """Return the finding whose credential is one of its readings; the others stay its candidates."""
         if credential == self.credential:
             return self
-        return replace(self, credential=credential).with_readings(self.readings)
+        return replace(self, credential=credential).with_readings(self.everywhere)
+
+    def read_for(self, other: "Finding") -> "Finding":
+        """Return it as another report of the leak of `other`, which has the same secret at another place."""
+        if other.credential is None:
+            return self
+        as_other = replace(self, fingerprint=other.fingerprint, credential=other.credential)
+        return as_other.with_readings(self.everywhere)
 
     def is_same_report(self, other: "Finding") -> bool:
         """Whether both are of one report, whichever reading of the secret each has."""
@@ -117,7 +142,7 @@ class Finding:
 
     def as_event_holds(self) -> "Finding | None":
         """Return the finding with the readings of its secret that an event can carry, alone; None: with none."""
-        own = self.readings
+        own = self.everywhere
         kept = [one for one in own if event_size.fits(replace(self, credential=one, candidates=()).to_data())]
         if len(kept) == len(own):
             return self
@@ -214,23 +239,23 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
 def merged(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings of one report, each with all readings that the report has of its secret.
 
-    There is one for each fingerprint; several where an event can't carry all readings.
+    There is one for each secret; several where an event can't carry all readings.
     """
-    by_fingerprint: dict[str, list[Finding]] = {}
+    by_secret: dict[object, list[Finding]] = {}
     for finding in found:
-        by_fingerprint.setdefault(finding.fingerprint, []).append(finding)
-    return tuple(part for same in by_fingerprint.values() for part in _parts(same))
+        by_secret.setdefault(finding.secret or finding.fingerprint, []).append(finding)
+    return tuple(part for same in by_secret.values() for part in _parts(same))
 
 
 def _parts(same: list[Finding]) -> Iterator[Finding]:
     first = same[0]
-    clean = (one for finding in same for one in finding.readings if not readings.holds_secret(one))
-    left = readings.distinct(clean)
+    clean = (one for finding in same for one in finding.everywhere if not readings.holds_secret(one))
+    left = tuple(sorted(readings.distinct(clean), key=lambda one: one.host is None))
     if not left:
         yield first
     while left:
         own, *others = left
-        part = replace(first, credential=own).with_readings(others)
+        part = replace(first, fingerprint=own.fingerprint, credential=own).with_readings(others)
         part = replace(part, candidates=_carried(part, own))
         yield part
         left = tuple(others[len(part.candidates) :])

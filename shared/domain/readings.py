@@ -45,9 +45,7 @@ class Reading:
         )
 
     def of_same_kind(self, credential: Credential) -> Credential | None:
-        """Return the secret of `credential`, read in this way; None where it would be of another kind or host."""
-        if self.host != credential.host:
-            return None
+        """Return the secret of `credential`, read in this way; None where it would be of another kind."""
         try:
             return self.applied_to(credential)
         except InvalidCredential:
@@ -103,12 +101,11 @@ def holds_secret(credential: Credential) -> bool:
 
 def _parse(item: object, credential: Credential) -> Reading | None:
     """Return the reading in `item`, None where it is none of this secret."""
-    if credential.kind is Kind.ACCOUNT_KEY:
-        return None
     if not isinstance(item, Mapping) or "path" not in item or not item.keys() <= _FIELDS:
         return None
     try:
         read = Credential.from_json(credential.to_json() | dict(item))
     except InvalidCredential:
         return None
-    return None if holds_secret(read) else Reading.of(read)
+    is_the_same = credential.kind is Kind.ACCOUNT_KEY and read.host == credential.host  # a key has no path
+    return None if is_the_same or holds_secret(read) else Reading.of(read)

@@ -12,6 +12,7 @@ from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
 from shared.domain.approval import Approval, AtDeadline, EvidenceCheck, Rejection
 from shared.domain.changed_by import Unknown
+from shared.domain.elsewhere import NOWHERE, Elsewhere
 from shared.domain.execution import (
     Execution,
     KeyDistribution,
@@ -23,6 +24,7 @@ from shared.domain.execution import (
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
 from shared.domain.named_alerts import NamedAlerts
+from shared.domain.readings import Reading
 from shared.domain.refusal import Refusal, refused_again
 from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
@@ -205,6 +207,7 @@ class Revocation:
     usage: Usage | None = None  # None: not checked yet
     remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
     paths: KnownPaths = field(default_factory=KnownPaths)
+    elsewhere: Elsewhere = NOWHERE  # readings at other hosts, until one is proven
     head: HistoryHead | None = None  # None: its history is empty, or of version 0.2
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
@@ -215,7 +218,7 @@ class Revocation:
         """Return the record of a finding that has just been reported. It keeps the finding's readings as `paths`."""
         kept = replace(finding, candidates=(), unread=0)
         new = cls(kept, now, changes=(Change(State.RECEIVED, now),))
-        return new.with_paths(finding)
+        return new.with_readings(finding)
 
     @property
     def fingerprint(self) -> str:
@@ -240,14 +243,42 @@ class Revocation:
         paths = self.paths.of_verified(credential, self.finding.credential or credential)
         return replace(self, finding=replace(self.finding, credential=credential), paths=paths)
 
-    def with_paths(self, finding: Finding) -> "Revocation":
-        """Return the record with the paths of another report of its leak, as many as fit."""
+    def with_readings(self, finding: Finding) -> "Revocation":
+        """Return the record with the readings of another report of its leak, as many as fit."""
         credential = self.finding.credential
         if credential is None or self.paths.verified:
             return self
         by_person = finding.reported_by is not None
-        paths = self.paths.with_report(credential, finding.readings, by_person=by_person)
-        return replace(self, paths=paths) if paths != self.paths else self
+        paths = self.paths.with_report(credential, finding.readings_at(credential.host), by_person=by_person)
+        elsewhere = self.elsewhere.with_report(credential, finding.everywhere)
+        if (paths, elsewhere) == (self.paths, self.elsewhere):
+            return self
+        return replace(self, paths=paths, elsewhere=elsewhere)
+
+    def tried_at(self, readings: Iterable[Reading]) -> "Revocation":
+        """Return the record after no key signed these readings at other hosts."""
+        return replace(self, elsewhere=self.elsewhere.tried_at(readings))
+
+    def read_at(self, host: str) -> "Revocation":
+        """Return the record with its readings at another host: the account of its own is none that is monitored."""
+        own = self.finding.credential
+        if own is None:
+            return self
+        known = (*self.elsewhere.tried, *self.elsewhere.waiting)
+        first, *others = (one.applied_to(own) for one in known if one.host == host)
+        moved = replace(self, finding=replace(self.finding, credential=first), paths=KnownPaths())
+        moved = moved.with_readings(moved.finding.with_readings(others))
+        return replace(moved, elsewhere=self.elsewhere.left(own))
+
+    def placed(self, credential: Credential, signer: Signer) -> "Revocation":
+        """Return the record after one of its readings at other hosts was proven: it is the leak's place."""
+        return replace(
+            self,
+            finding=replace(self.finding, credential=credential),
+            paths=KnownPaths(known=(), verified=True),
+            elsewhere=NOWHERE,
+            signer=signer,
+        )
 
     def unknown_paths(self, finding: Finding, *, before: "Revocation | None" = None) -> tuple[Credential, ...]:
         """Return the readings of a report that may matter, and that the record does not have.
@@ -258,7 +289,14 @@ class Revocation:
         if credential is None or self.paths.verified:
             return ()
         given_way = before.paths.untried(credential) if before is not None else ()
-        return self.paths.unknown(credential, (*finding.readings, *given_way))
+        return self.paths.unknown(credential, (*finding.readings_at(credential.host), *given_way))
+
+    def has_new_places(self, finding: Finding) -> bool:
+        """Whether a report has readings at other hosts that the record does not have, and that may matter."""
+        credential = self.finding.credential
+        if credential is None or self.paths.verified:
+            return False
+        return bool(self.elsewhere.unknown(credential, finding.everywhere))
 
     @property
     def account_name(self) -> str | None:

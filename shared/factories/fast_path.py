@@ -13,6 +13,7 @@ from shared.containment.execution import PlanExecutor
 from shared.containment.ingest import Ingest
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
+from shared.containment.placement import Placement
 from shared.containment.rechecks import Rechecks
 from shared.containment.recovery import Recovery
 from shared.containment.repeated_reports import RepeatedReports
@@ -151,6 +152,7 @@ class FastPath:
         return Containment(
             store=store,
             lookup=self._lookup,
+            placement=Placement(store, accounts, actions.account_key.keys),
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self.sessions,
             decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),

@@ -14,6 +14,7 @@ from azure.data.tables import TableEntity
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.approval import Approval, EvidenceCheck, Rejection
+from shared.domain.elsewhere import NOWHERE, Elsewhere
 from shared.domain.execution import Execution, Liveness, LockedDown, Plan
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
@@ -38,6 +39,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "usage": ("Usage", Usage | None),
     "remains": ("Remains", tuple[RichText | str, ...] | None),  # version 0.2 wrote texts
     "paths": ("Paths", KnownPaths),
+    "elsewhere": ("Elsewhere", Elsewhere),
     "liveness": ("Liveness", Liveness | None),
     "first_approval": ("FirstApproval", Approval | None),
     "rejections": ("Rejections", tuple[Rejection, ...]),
@@ -55,7 +57,7 @@ _REPLACED = frozenset(
 _EXPENDABLE = (
     *("Usage", "Remains", "Sightings", "ClosedAlerts", "NamedAlerts", "EvidenceCheck", "Liveness"),
     *("ChangedBy", "Undone"),
-    *("Policy", "Facts", "Paths", "Lockdown"),
+    *("Policy", "Facts", "Elsewhere", "Paths", "Lockdown"),
 )
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
@@ -102,6 +104,7 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, Any]:
                 usage=None,
                 remains=None,
                 paths=KnownPaths(),
+                elsewhere=NOWHERE,
                 liveness=None,
                 first_approval=None,
                 rejections=(),

@@ -1,6 +1,6 @@
 """From the entries of a payload to findings, and to the result of each entry. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain import event_size
 from shared.domain.alert import AlertReference
-from shared.domain.finding import Finding, in_text
+from shared.domain.finding import Finding, in_text, merged
 from shared.errors import InvalidRequest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
 from shared.sources.findings import Found
@@ -121,6 +121,22 @@ def items_of(entries: Iterable[Entry], *, source: str, now: datetime, most: int 
                 "`python -m shared.intake` (docs/sources.md)."
             )
     return tuple(_item(entry, source=source, now=now) for entry in entries)
+
+
+def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
+    """Return the items of a report, and the findings to publish: one for each secret, with all that is read of it.
+
+    A scanner pairs each secret of a file with each address in it. Each item names the records that its secrets have.
+    """
+    published = merged(finding for item in items for finding in item.findings)
+    by_secret: dict[object, Finding] = {}
+    for finding in published:
+        by_secret.setdefault(finding.secret or finding.fingerprint, finding)
+    named = (
+        replace(item, findings=tuple(by_secret.get(one.secret or one.fingerprint, one) for one in item.findings))
+        for item in items
+    )
+    return tuple(named), published
 
 
 def _item(entry: Entry, *, source: str, now: datetime) -> Item:

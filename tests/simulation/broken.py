@@ -105,13 +105,13 @@ def swallowing_duplicates() -> Iterator[None]:
 def keeping_the_first_path() -> Iterator[None]:
     """The path of a leak is the one of its first report."""
 
-    def with_paths(self: Revocation, finding: Any) -> Revocation:
+    def with_readings(self: Revocation, finding: Any) -> Revocation:
         return self
 
     def unknown_paths(self: Revocation, finding: Any, **options: Any) -> tuple[Any, ...]:
         return ()
 
-    with patch.multiple(Revocation, with_paths=with_paths, unknown_paths=unknown_paths):
+    with patch.multiple(Revocation, with_readings=with_readings, unknown_paths=unknown_paths):
         yield
 
 

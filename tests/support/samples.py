@@ -293,6 +293,11 @@ def approval(digest: str) -> Approval:
     return Approval(PERSON, NOW, digest, "It is ours.")
 
 
+def new_key(number: int) -> str:
+    """Return an account key: another one for each number."""
+    return base64.b64encode(hashlib.sha512(str(number).encode()).digest()).decode()
+
+
 SIGNER = Signer("key2", key_sha256(KEYS["key2"]), NOW)
 """The attribution of a leak that key2 signed."""
 

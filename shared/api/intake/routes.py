@@ -19,11 +19,11 @@ from shared.api.request_body import read_body
 from shared.api.responses import of_json
 from shared.cloud.event_grid import Publisher
 from shared.containment.rate_limit import RateLimit
-from shared.domain.finding import Finding, merged
+from shared.domain.finding import Finding
 from shared.errors import InvalidRequest, QuotaExceeded, SasquashError, Unauthenticated
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
-from shared.sources.parsing import Item, ItemResponse, Result, items_of
+from shared.sources.parsing import Item, ItemResponse, Result, items_of, joined
 
 _log = logging.getLogger(__name__)
 
@@ -131,5 +131,5 @@ class Intake:
     ) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
         """Return the items of a report, and their findings. Raises InvalidPayload or InvalidRequest."""
         items = items_of(reporter.read(posted), source=reporter.name, now=self._clock(), most=MOST_ITEMS)
-        found = (replace(finding, submitted_by=submitted_by) for item in items for finding in item.findings)
-        return items, merged(found)
+        items, found = joined(items)
+        return items, tuple(replace(finding, submitted_by=submitted_by) for finding in found)

@@ -21,12 +21,15 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
 
     None where it changes nothing. A path that is new may be the right one: it is tried at once.
     """
-    noted = _with_evidence(_with_sighting(current, finding).with_paths(finding), finding)
+    noted = _with_evidence(_with_sighting(current, finding).with_readings(finding), finding)
     if noted.finding.evidence != current.finding.evidence and current.reason is Reason.COVERED:
         return reopened(noted, now=now, detail="Seen in use later than first reported: it is evaluated again.")
-    if len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding)) and ended_unverified(current):
+    is_new_path = len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding))
+    is_new_place = current.has_new_places(finding) and not noted.has_new_places(finding)
+    if (is_new_path or is_new_place) and ended_unverified(current):
         again = resumed if current.reason is Reason.BLOCKED else reopened
-        return again(noted, now=now, detail="Reported again with another path: it is evaluated again.")
+        what = "another path" if is_new_path else "another address"
+        return again(noted, now=now, detail=f"Reported again with {what}: it is evaluated again.")
     if _reopens(current, now=now):
         again = resumed if current.reason is Reason.BLOCKED else reopened
         return again(noted, now=now, detail="Reported again: it is evaluated again.")
@@ -161,4 +164,5 @@ def reopened(current: Revocation, *, now: datetime, detail: str, reason: Reason 
         account_lookups=0,
         waits_for_arm=False,
         refusal=None,
+        elsewhere=current.elsewhere.again(),
     )

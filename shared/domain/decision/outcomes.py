@@ -128,8 +128,11 @@ def same_target(one: Plan | None, other: Plan) -> bool:
 
 
 def has_its_own_turn(one: Evaluation, record: Revocation) -> bool:
-    """Whether a batch of its own knows more about the leak: an approval, Azure's answer to the leaked token, or
-    which key signed it before.
+    """Whether a batch of its own knows more about the leak: an approval, Azure's answer to the leaked token, which
+    key signed it before, or other accounts whose it may be.
     """
     was_verified = record.signer is not None and one.verdict.reason in _MAY_BE_REVOKED
-    return bool(record.approvals) or one.verdict.action is ActionKind.DELEGATION_KEY or was_verified
+    may_be_elsewhere = bool(record.elsewhere.waiting) or one.finding.host != record.finding.host
+    is_unknown = may_be_elsewhere and one.verdict.reason is not None
+    asks = one.verdict.action is ActionKind.DELEGATION_KEY
+    return bool(record.approvals) or asks or was_verified or is_unknown

@@ -112,18 +112,25 @@ def test_candidates_that_are_no_list_are_counted_as_one(candidates: object) -> N
     assert (finding.candidates, finding.unread) == ((), 1)
 
 
-def test_account_key_has_no_other_reading() -> None:
+def test_account_key_has_no_reading_with_another_path() -> None:
     finding = read([{"path": "a"}], of=leak(samples.connection_string()))
 
     assert (finding.candidates, finding.unread) == ((), 1)
 
 
-def test_other_accounts_that_a_text_names_are_no_candidates_of_a_key() -> None:
+def test_account_key_has_a_reading_for_another_account() -> None:
+    other = {"path": None, "host": "other.blob.core.windows.net"}
+    finding = read([other], of=leak(samples.connection_string()))
+
+    assert [one.host for one in finding.everywhere] == ["robustmodels.blob.core.windows.net", other["host"]]
+
+
+def test_other_accounts_that_a_text_names_are_candidates_of_a_key() -> None:
     text = f"LOGS=https://other.blob.core.windows.net/logs\nSTORAGE_ACCOUNT=mine\nSTORAGE_KEY={samples.KEYS['key1']}"
     [reported] = findings.in_text(text, source="a scanner", url=None, detected_at=NOW)
 
     assert (reported.finding.credential or CREDENTIAL).account == "mine"
-    assert reported.finding.candidates == ()
+    assert [one.host for one in reported.finding.candidates] == ["other.blob.core.windows.net"]
 
 
 def test_more_candidates_than_a_finding_carries_are_counted() -> None:

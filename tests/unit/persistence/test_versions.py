@@ -203,7 +203,7 @@ async def of_newer() -> Place:
 def changes(record: Revocation) -> Iterator[Revocation]:
     yield replace(record, detail="Changed.")
     yield record.reach(State.UNRESOLVED, now=NOW, detail="Moved.")
-    yield record.with_paths(replace(samples.finding(), reported_by=samples.PERSON))
+    yield record.with_readings(replace(samples.finding(), reported_by=samples.PERSON))
 
 
 @pytest.mark.parametrize("number", range(3))

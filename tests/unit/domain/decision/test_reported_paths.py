@@ -273,7 +273,7 @@ def test_report_without_a_credential_has_no_paths() -> None:
     record = Revocation.of(order, now=NOW)
 
     assert (order.readings, order.with_readings([RIGHT]), record.to_weigh) == ((), order, order)
-    assert (record.with_paths(order), record.unknown_paths(order)) == (record, ())
+    assert (record.with_readings(order), record.unknown_paths(order)) == (record, ())
 
 
 # Azure's answer to a user delegation SAS

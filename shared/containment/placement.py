@@ -1,0 +1,180 @@
+"""Finds the account of a leak whose report names several, or none: by the keys, one of which signed it.
+
+A report may pair a secret with the wrong address, and a key with the accounts that stand near it. Only accounts that
+the report names are tried: a text from outside must not have every account's keys listed. What is found is a place to
+look, no verdict: the account's session verifies it again under the lock.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from cachetools import TTLCache
+
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.containment.rate_limit import RateLimit
+from shared.domain.account import AccountKey
+from shared.domain.decision.attribution import all_expired, attribute
+from shared.domain.readings import Reading
+from shared.domain.revocation import Revocation
+from shared.domain.signer import Signer
+from shared.domain.states import State
+from shared.errors import Conflict, SasquashError, TransientFailure
+from shared.persistence.accounts import COOLDOWN
+from shared.persistence.store import Store
+from shared.sas import Credential
+
+_AT_ONCE = 8  # accounts whose keys are listed at the same time
+_MOST_LISTED = 1000  # accounts whose keys are remembered, for ten seconds
+_LISTINGS_AN_HOUR = 2000  # ARM allows 800 reads in five minutes for a subscription and region
+_ALL = ""
+
+type _Keys = Mapping[str, AccountKey]
+type _Change = Callable[[Revocation], Revocation]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A monitored account, and the readings of the leak that name it."""
+
+    ref: AccountRef
+    readings: tuple[Credential, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What became of a leak: how its record changes, the account to decide on it with, and a sentence about it."""
+
+    change: _Change
+    ref: AccountRef | None
+    said: str
+
+
+class Placement:
+    """Tries the readings of a leak at all accounts that they name."""
+
+    def __init__(
+        self, store: Store, accounts: Accounts, keys: Callable[[AccountRef], Awaitable[Mapping[str, AccountKey]]]
+    ) -> None:
+        """`keys` lists the keys of an account."""
+        self._store = store
+        self._accounts = accounts
+        self._keys = keys
+        self._listed = TTLCache[str, _Keys](
+            _MOST_LISTED, COOLDOWN.total_seconds(), timer=lambda: store.clock().timestamp()
+        )
+        self._listings = RateLimit(an_hour=_LISTINGS_AN_HOUR, clock=store.clock)
+
+    async def placed(self, record: Revocation, ref: AccountRef | None) -> tuple[Revocation, AccountRef | None]:
+        """Return a record that waits, and the account to decide on it with: the first whose key signed a reading.
+
+        `ref` is the account of its credential. Where no key signed any, it stays there; if that is not monitored, the
+        nearest account that is decides. Raises TransientFailure or Blocked where an account can't be read, and none
+        of the others has the key: nothing is said before each was tried.
+        """
+        if not record.elsewhere.waiting or record.paths.verified:
+            return record, ref
+        found = await self._found(record, ref)
+
+        def change(current: Revocation) -> Revocation | None:
+            return found.change(current) if current.state is State.RECEIVED else None
+
+        await self._store.accounts.remove_waiting(record.finding)
+        saved = await self._store.revocations.change(record.fingerprint, change, what=found.said)
+        if saved is None:
+            raise Conflict(f"Record {record.fingerprint[:12]} was decided by another instance.")
+        await self._store.accounts.add_waiting(saved.to_weigh)
+        return saved, found.ref
+
+    async def previewed(self, record: Revocation, ref: AccountRef | None) -> tuple[Revocation, AccountRef | None]:
+        """Return what `placed` would, and write nothing. Raises as it does."""
+        if not record.elsewhere.waiting:
+            return record, ref
+        found = await self._found(record, ref)
+        return found.change(record), found.ref
+
+    async def _found(self, record: Revocation, ref: AccountRef | None) -> _Found:
+        places = await self._places(record, ref)
+        readings = [one for place in places for one in place.readings]
+        is_over = all_expired(readings, now=self._store.clock()) is not None
+        keys = {} if is_over else await self._keys_of([place.ref for place in places])
+        for place in places:
+            listed = keys.get(place.ref.id, {})
+            signed = _signed(place, {} if isinstance(listed, SasquashError) else listed)
+            if signed is not None:
+                reading, name, sha256 = signed
+                said = f"Signed by {name} of {place.ref.name}: one of the accounts that its reports name."
+                signer = Signer(name, sha256, self._store.clock())
+                return _Found(partial(Revocation.placed, credential=reading, signer=signer), place.ref, said)
+        failure = next((one for one in keys.values() if isinstance(one, SasquashError)), None)
+        if failure is not None:
+            raise failure
+        return self._nowhere(record, ref, places)
+
+    def _nowhere(self, record: Revocation, ref: AccountRef | None, places: Sequence[_Place]) -> _Found:
+        """Return what follows where no key of any account signed it."""
+        tried: tuple[Reading, ...] = record.elsewhere.waiting
+        names = ", ".join(place.ref.name for place in places) or "none of them is monitored"
+        said = f"{len(tried)} other addresses were reported, and no key signed it (accounts: {names})."
+        if ref is not None or not places:
+            return _Found(partial(Revocation.tried_at, readings=tried), ref, said)
+        nearest = places[0]
+        host = nearest.readings[0].host or ""
+        return _Found(lambda current: current.tried_at(tried).read_at(host), nearest.ref, said)
+
+    async def _places(self, record: Revocation, ref: AccountRef | None) -> list[_Place]:
+        """Return the monitored accounts that the readings name, nearest first."""
+        credential = record.finding.credential
+        if credential is None:
+            return []
+        elsewhere = record.elsewhere.credentials(credential)
+        hosts = dict.fromkeys((one.host or "", one.account) for one in elsewhere)
+        refs = await asyncio.gather(*(self._accounts.find(host, account) for host, account in hosts))
+        by_host = dict(zip(hosts, refs, strict=True))
+        found: dict[str, _Place] = {}
+        if ref is not None:
+            found[ref.id] = _Place(ref, record.to_weigh.readings)
+        for one in elsewhere:
+            place = by_host[one.host or "", one.account]
+            if place is not None:
+                known = found.get(place.id, _Place(place, ()))
+                found[place.id] = _Place(place, (*known.readings, one))
+        return list(found.values())
+
+    async def _keys_of(self, refs: Sequence[AccountRef]) -> dict[str, _Keys | SasquashError]:
+        """Return the keys of each account, by its id, or why they can't be listed. Raises TransientFailure.
+
+        They are listed a few accounts at a time, and each once in ten seconds.
+        """
+        known: dict[str, _Keys | SasquashError] = {
+            ref.id: keys for ref in refs if (keys := self._listed.get(ref.id)) is not None
+        }
+        wanted = [ref for ref in refs if ref.id not in known]
+        wait = self._listings.take(_ALL, len(wanted)) if wanted else 0.0
+        if wait:
+            raise TransientFailure(
+                "Reports name too many accounts at once: their keys are listed later.", retry_after=wait
+            )
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def listed(ref: AccountRef) -> _Keys | SasquashError:
+            async with slots:
+                try:
+                    keys = self._listed[ref.id] = await self._keys(ref)
+                except SasquashError as error:
+                    return error
+                return keys
+
+        found = await asyncio.gather(*(listed(ref) for ref in wanted))
+        return known | {ref.id: keys for ref, keys in zip(wanted, found, strict=True)}
+
+
+def _signed(place: _Place, keys: _Keys) -> tuple[Credential, str, str] | None:
+    """Return the reading that a key of the account signed, that key's name and its SHA-256."""
+    values = {name: key.value for name, key in keys.items()}
+    for reading in place.readings:
+        verdict = attribute(reading, account=place.ref.name, keys=values)
+        if verdict.key_name is not None and verdict.key_sha256 is not None:
+            return reading, verdict.key_name, verdict.key_sha256
+    return None
