@@ -1,8 +1,8 @@
 """Finds the account of a leak whose report names several, or none: by the keys, one of which signed it.
 
 A report may pair a secret with the wrong address, and a key with the accounts that stand near it. Only accounts that
-the report names are tried: a text from outside must not have every account's keys listed. What is found is a place to
-look, no verdict: the account's session verifies it again under the lock.
+the report names are tried: a text from outside must not have every account's keys listed. What is found is no
+verdict: the account's session verifies it again under the lock.
 """
 
 import asyncio

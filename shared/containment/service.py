@@ -16,6 +16,7 @@ from shared.containment.account_session import AccountSessions
 from shared.containment.execution import PlanExecutor
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
+from shared.containment.one_record import OneRecord
 from shared.containment.placement import Placement
 from shared.containment.repeated_reports import RepeatedReports
 from shared.containment.retry import tried_again, try_again
@@ -51,6 +52,7 @@ class Containment:
         decider: Decider,
         executor: PlanExecutor,
         repeats: RepeatedReports,
+        one_record: OneRecord,
     ) -> None:
         self._store = store
         self._lookup = lookup
@@ -60,6 +62,7 @@ class Containment:
         self._decider = decider
         self._executor = executor
         self._repeats = repeats
+        self._one_record = one_record
         self._stand_ins = StandIns(store)
 
     async def take(self, reported: Reported, *, patience: float = INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
@@ -80,11 +83,18 @@ class Containment:
         early = self._lock_early(finding) if patience > 0 else None
         finding_account = asyncio.create_task(self._find(finding, early))
         try:
-            (revocation, new), _, _ = await asyncio.gather(
+            (revocation, new), first, _, _ = await asyncio.gather(
                 store.revocations.claim(finding),
+                self._one_record.of(finding),
                 store.accounts.add_waiting(finding),
                 store.queues.contain(finding.fingerprint, delay=delay),
             )
+            if first != finding.fingerprint:
+                owner = await self._one_record.joined(revocation, finding, first=first)
+                if owner.fingerprint != finding.fingerprint:
+                    self._repeats.durable(reported, owner)
+                    await self._contain_joined(owner, patience=patience)
+                    return
             joined = revocation if new else await self._repeats.join(revocation, finding)
             await self._repeats.keep_left_out(joined, finding, before=revocation)
             self._repeats.durable(reported, joined)
@@ -98,6 +108,14 @@ class Containment:
             finding_account.cancel()
             if early is not None:  # beyond the patience, if it must: a lock that nobody needs keeps others waiting
                 await self._sessions.give_back(early)
+
+    async def _contain_joined(self, owner: Revocation, *, patience: float) -> None:
+        """Contain the leak of an earlier record, which another report of its secret has added to."""
+        if patience <= 0 or owner.state is not State.RECEIVED:
+            return
+        finding = owner.to_weigh
+        finding_account = asyncio.create_task(self._find(finding, None))
+        await self._contain_inline(owner, finding_account, reported=Reported(finding), patience=patience, early=None)
 
     def _lock_early(self, finding: Finding) -> EarlyLock | None:
         """Ask for the account's lock at once, if the account is known and the leak new, so that it will be needed."""
@@ -179,6 +197,8 @@ class Containment:
         if message.left_out != NOTHING:
             revocation = await self._repeats.join_left_out(revocation, message)
         revocation = await tried_again(self._store, revocation)
+        if revocation.state is State.RECEIVED:
+            revocation = await self._owner(revocation)
         if revocation.state is not State.RECEIVED and message.attempt == 0:  # each report sends such a message
             revocation = await self._repeats.rechecked(revocation)
         if revocation.state is not State.RECEIVED:
@@ -192,6 +212,11 @@ class Containment:
             await self._contain(revocation, await self._lookup.find(revocation.to_weigh), urgent=urgent)
         except SasquashError as error:
             await try_again(self._store, revocation, message, error)
+
+    async def _owner(self, revocation: Revocation) -> Revocation:
+        """Return the record that decides on the leak: its own, or an earlier one of the same secret."""
+        first = await self._one_record.of(revocation.finding)
+        return await self._one_record.joined(revocation, revocation.everywhere, first=first)
 
     async def _contain(
         self,

@@ -1,7 +1,7 @@
 """The readings of a leak at other hosts, as its record keeps them until one is proven. Pure.
 
 A report may give a secret several addresses: a scanner pairs each secret of a file with each address in it, and a key
-stands beside the names of several accounts. It is one leak, and each account is tried: arithmetic says whose it is.
+stands beside the names of several accounts. It is one leak, and each account is tried: its keys say whose it is.
 """
 
 from collections.abc import Iterable
@@ -33,8 +33,8 @@ class Elsewhere:
         if not added:
             return self
         waiting = readings.bounded((*self.waiting, *added), credential)[:MOST]
-        room = readings.bounded((*waiting, *self.tried), credential)[len(waiting) : MOST]
-        return replace(self, waiting=waiting, tried=room)
+        kept = readings.bounded((*waiting, *self.tried), credential)[len(waiting) : MOST]
+        return replace(self, waiting=waiting, tried=kept)
 
     def unknown(self, credential: Credential, reported: Iterable[Credential]) -> tuple[Credential, ...]:
         """Return the readings of a report at other hosts that are not among these."""

@@ -189,6 +189,7 @@ class Revocation:
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[Change, ...] = ()
     account_lookups: int = 0
+    duplicate_of: str = ""  # the id of the record that decides on the same secret
     liveness: Liveness | None = None
     first_approval: Approval | None = None  # of two: it is not enough alone
     approval: Approval | None = None  # with which there are enough
@@ -232,6 +233,19 @@ class Revocation:
         if credential is None:
             return self.finding
         return self.finding.with_readings(self.paths.readings(credential))
+
+    @property
+    def everywhere(self) -> Finding:
+        """The finding with all readings that are known of its secret, those at other hosts included."""
+        finding, credential = self.to_weigh, self.finding.credential
+        if credential is None:
+            return finding
+        return finding.with_readings((*finding.readings, *self.elsewhere.credentials(credential)))
+
+    def duplicate(self, of: str, *, now: datetime) -> "Revocation":
+        """Return the record as a duplicate of the record with that id."""
+        detail = f"Record {of[:12]} has the same secret, which was reported for another address. It decides."
+        return replace(self.end(Reason.DUPLICATE, now=now, detail=detail), duplicate_of=of)
 
     def weighed(self, finding: Finding) -> bool:
         """Whether `finding` has all readings that are known of the record's secret."""

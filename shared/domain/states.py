@@ -22,6 +22,7 @@ class Reason(StrEnum):
 
     EXPIRED = "expired"
     COVERED = "covered"
+    DUPLICATE = "duplicate"  # the same secret has another record, which decides
     NOT_OURS = "not_ours"  # certain: the account is of another tenant
     NOT_COVERED = "not_covered"  # an account of ours or of an unknown tenant, in no monitored subscription
     INVALID = "invalid"
@@ -49,6 +50,7 @@ class Reason(StrEnum):
 STATE_OF = {
     Reason.EXPIRED: State.DISMISSED,
     Reason.COVERED: State.DISMISSED,
+    Reason.DUPLICATE: State.DISMISSED,
     Reason.NOT_OURS: State.DISMISSED,
     Reason.INVALID: State.DISMISSED,
     Reason.REJECTED: State.DISMISSED,

@@ -250,7 +250,11 @@ class Background:
             index=fast_path.state_index,
             outbox=fast_path.outbox,
             pruning=Pruning(
-                table, index=fast_path.state_index, accounts=fast_path.store.accounts, outbox=fast_path.outbox
+                table,
+                index=fast_path.state_index,
+                secrets=fast_path.secret_index,
+                accounts=fast_path.store.accounts,
+                outbox=fast_path.outbox,
             ),
             groups=GroupRetention(fast_path.store, incidents=self.hourly_incidents, outbox=fast_path.outbox),
             days=settings.retention_days,

@@ -13,6 +13,7 @@ from shared.containment.execution import PlanExecutor
 from shared.containment.ingest import Ingest
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import AccountLookup
+from shared.containment.one_record import OneRecord
 from shared.containment.placement import Placement
 from shared.containment.rechecks import Rechecks
 from shared.containment.recovery import Recovery
@@ -26,6 +27,7 @@ from shared.persistence.accounts import AccountTable
 from shared.persistence.outbox import Outbox
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
 from shared.persistence.revocations import Ledger
+from shared.persistence.secret_index import SecretIndex
 from shared.persistence.state_index import StateIndex
 from shared.persistence.store import Store
 from shared.persistence.unreadable_rows import UnreadableRows
@@ -73,6 +75,10 @@ class FastPath:
     def state_index(self) -> StateIndex:
         table = self._process.clients.tables.get_table_client(STATES_TABLE)
         return StateIndex(table, clock=self._process.clock, set_aside=self.unreadable_rows.note)
+
+    @cached_property
+    def secret_index(self) -> SecretIndex:
+        return SecretIndex(self._process.clients.tables.get_table_client(STATES_TABLE))
 
     @cached_property
     def unreadable_rows(self) -> UnreadableRows:
@@ -149,6 +155,7 @@ class FastPath:
     @cached_property
     def containment(self) -> Containment:
         settings, store, accounts, actions = self._process.settings, self.store, self.accounts, self.actions
+        repeats = RepeatedReports(store, self._dedup, self.rechecks)
         return Containment(
             store=store,
             lookup=self._lookup,
@@ -157,7 +164,8 @@ class FastPath:
             sessions=self.sessions,
             decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),
             executor=PlanExecutor(store=store, actions=actions),
-            repeats=RepeatedReports(store, self._dedup, self.rechecks),
+            repeats=repeats,
+            one_record=OneRecord(store, self.secret_index, repeats),
         )
 
     @cached_property

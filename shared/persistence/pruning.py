@@ -24,6 +24,7 @@ from shared.persistence.history_rows import HistoryRows, Pruned, Stored
 from shared.persistence.outbox import Outbox
 from shared.persistence.own_storage import own_tables
 from shared.persistence.revocation_entity import partition_of
+from shared.persistence.secret_index import SecretIndex
 from shared.persistence.state_index import StateIndex
 
 _AT_ONCE = 100  # changes of a transaction, the most that Table Storage takes
@@ -32,10 +33,13 @@ _AT_ONCE = 100  # changes of a transaction, the most that Table Storage takes
 class Pruning:
     """Removes records. All raise TransientFailure; what was begun is in the outbox then."""
 
-    def __init__(self, table: TableClient, *, index: StateIndex, accounts: AccountTable, outbox: Outbox) -> None:
+    def __init__(
+        self, table: TableClient, *, index: StateIndex, secrets: SecretIndex, accounts: AccountTable, outbox: Outbox
+    ) -> None:
         self._table = table
         self._rows = HistoryRows(table)
         self._index = index
+        self._secrets = secrets
         self._accounts = accounts
         self._outbox = outbox
 
@@ -50,6 +54,8 @@ class Pruning:
         removed = await self._replace(record, _left(record, stored, now=now))
         if removed:
             await self._index.forget(record.fingerprint, record.changes[-1])
+            if not record.duplicate_of:  # else it is another record's
+                await self._secrets.forget(record.finding)
         await self.finish(record.fingerprint)
         return removed
 

@@ -65,7 +65,8 @@ async def everything(app: App, record: Revocation) -> list[str]:
     fast_path, keys = app.fast_path, []
     for table in (fast_path.outbox._table, fast_path.store.revocations._table, fast_path.state_index._table):
         found = [row async for row in table.query_entities("PartitionKey gt ''")]
-        keys += [f"{row['PartitionKey']}/{row['RowKey']}" for row in found if record.fingerprint in row["RowKey"]]
+        own = [row for row in found if record.fingerprint in row["RowKey"] or row.get("Record") == record.fingerprint]
+        keys += [f"{row['PartitionKey']}/{row['RowKey']}" for row in own]
     return [key.replace(record.fingerprint, "…") for key in keys]
 
 

@@ -9,14 +9,16 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account
+from shared.api.revocations.requests import ReportRequest
 from shared.domain.finding import Finding, Reported
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
-from shared.sas import Credential
+from shared.sas import Credential, Kind
 from shared.sources.entries import Text
 from shared.sources.parsing import items_of, joined
 from tests.support.containment import LIST_KEYS
+from tests.support.decisions import ADA
 from tests.support.driver import Crashed, Driver, Lifetime, ended, found, report
 from tests.support.leaks import account_sas, blob_sas, connection_string
 
@@ -163,3 +165,83 @@ async def test_connection_strings_that_are_paired_with_each_account_are_rotated_
     records = [await ended(driver, finding.fingerprint) for finding in findings]
     assert [record.account_name for record in records] == [account.name for account in accounts]
     assert [rotated(account) for account in accounts] == [["key1"]] * 8
+
+
+async def test_secret_that_is_reported_for_another_address_has_one_record(driver: Driver) -> None:
+    wrong, right = await driver.account(), await driver.account()
+    signed = found(account_sas(right.name, right.keys["key1"]))
+    first = await received(driver, paired(signed, wrong.name))
+    assert first.reason is Reason.NO_KEY_MATCHES
+    driver.cool_down()
+    second = await received(driver, replace(signed, source="another"))
+    first = await driver.record(first.fingerprint)
+    assert (second.reason, second.duplicate_of) == (Reason.DUPLICATE, first.fingerprint)
+    assert (first.state, first.account_name, rotated(right)) == (State.CONTAINED, right.name, ["key1"])
+    assert [sighting.source for sighting in first.sightings] == ["another"]
+
+
+async def test_report_of_a_revoked_secret_for_another_address_does_nothing(driver: Driver) -> None:
+    wrong, right = await driver.account(), await driver.account()
+    signed = found(account_sas(right.name, right.keys["key1"]))
+    first = await received(driver, signed)
+    driver.cool_down()
+    second = await received(driver, paired(replace(signed, source="another"), wrong.name))
+    assert (first.state, second.duplicate_of, rotated(right)) == (State.CONTAINED, first.fingerprint, ["key1"])
+    assert (await driver.record(first.fingerprint)).state is State.CONTAINED
+
+
+async def test_secret_whose_first_record_is_gone_has_the_record_of_its_next_report(driver: Driver) -> None:
+    right = await driver.account()
+    signed = found(account_sas(right.name, right.keys["key1"]))
+    app = driver.app().fast_path
+    await app.secret_index.record_of(paired(signed, "nobodys2"))  # an instance crashed before it had its record
+    record = await received(driver, signed)
+    assert (record.state, rotated(right)) == (State.CONTAINED, ["key1"])
+    assert await app.secret_index.record_of(paired(signed, "nobodys3")) == signed.fingerprint
+
+
+async def test_token_of_another_kind_with_the_same_signature_has_its_own_record(driver: Driver) -> None:
+    """A stranger could report it first, and what is right would be no reading of it."""
+    right = await driver.account()
+    signed = found(blob_sas(right.name, right.keys["key1"]))
+    assert signed.credential is not None
+    kept = tuple(sorted([*signed.credential.parameters, ("si", "policy")]))
+    forged = replace(signed.credential, kind=Kind.POLICY_SAS, parameters=kept)
+    await received(driver, replace(signed, fingerprint=forged.fingerprint, credential=forged))
+    driver.cool_down()
+    record = await received(driver, signed)
+    assert (record.state, rotated(right)) == (State.CONTAINED, ["key1"])
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_crash_at_any_call_of_a_report_for_another_address_leaves_it_revoked_once(
+    driver: Driver, carried_out: bool
+) -> None:
+    number, interrupted = 0, True
+    while interrupted:
+        number += 1
+        wrong, right = await driver.account(), await driver.account()
+        signed = found(account_sas(right.name, right.keys["key1"]))
+        first = await received(driver, paired(signed, wrong.name))
+        driver.cool_down()
+        life = Lifetime(ends_at=number, carried_out=carried_out)
+        again = replace(signed, source="another")
+        try:
+            await driver.app(life).fast_path.ingest.receive(report(again))
+        except Crashed:
+            driver.clock.advance(minutes=1)
+            await driver.app().fast_path.ingest.receive(report(again))  # it was not acknowledged
+        interrupted = life.ended
+        await ended(driver, signed.fingerprint)
+        record = await ended(driver, first.fingerprint)
+        assert (record.state, rotated(right), rotated(wrong)) == (State.CONTAINED, ["key1"], []), f"call {number}"
+    assert number > 12
+
+
+async def test_responder_who_reports_another_address_gets_the_record_that_decides(driver: Driver) -> None:
+    wrong, right = await driver.account(), await driver.account()
+    text = account_sas(right.name, right.keys["key1"])
+    first = await received(driver, paired(found(text), wrong.name))
+    driver.cool_down()
+    [answer] = await driver.app().http.revocations.report(ReportRequest(text, "Seen in a chat."), caller=ADA)
+    assert (answer.fingerprint, answer.state) == (first.fingerprint, State.CONTAINED)

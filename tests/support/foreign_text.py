@@ -94,6 +94,7 @@ _FORMED = {
     "AlertEvidence.key": "key1 or key2",
     "AlertEvidence.signature_sha256": "a pattern",
     "OtherServiceCredential.sha256": "a pattern",
+    "Revocation.duplicate_of": "a pattern",
     "AlertReference.alert": "a pattern",
     "AlertReference.place": "a pattern",
     "Caller.object_id": "a verified access token",

@@ -20,6 +20,7 @@ from shared.persistence.readiness import ReadinessTable
 from shared.persistence.reminders import Reminders
 from shared.persistence.revocations import Ledger
 from shared.persistence.rows import SCHEMA
+from shared.persistence.secret_index import SecretIndex
 from shared.persistence.state_index import StateIndex
 from shared.persistence.summary_lines import SummaryLines
 from shared.persistence.unreadable_rows import UnreadableRows
@@ -70,7 +71,13 @@ class Place:
             table("digest"), clock=self.clock, new_id=lambda: f"id{next(numbers)}", set_aside=note
         )
         self.outages = Outages(table("digest"), clock=self.clock, set_aside=note)
-        self.pruning = Pruning(table("revocations"), index=self.index, accounts=self.accounts, outbox=self.outbox)
+        self.pruning = Pruning(
+            table("revocations"),
+            index=self.index,
+            secrets=SecretIndex(table("states")),
+            accounts=self.accounts,
+            outbox=self.outbox,
+        )
 
     def clock(self) -> datetime:
         return self.now

@@ -114,14 +114,15 @@ class Submissions:
         return noted or record
 
     async def _record_of(self, finding: Finding) -> Revocation:
-        """Return the record of a leak that was taken in, or the one that stands in for it. Raises NoSuchRecord."""
+        """Return the record of a leak that was taken in, or the one that decides instead. Raises NoSuchRecord."""
         try:
             record = await self.store.revocations.read(finding.fingerprint)
         except UnreadableRow:
             record = await self.store.revocations.read(fingerprint_of(finding.fingerprint))
         if record is None:
             raise NoSuchRecord(f"Record {finding.fingerprint[:12]} was deleted. Report it again.")
-        return record
+        owner = await self.store.revocations.read(record.duplicate_of) if record.duplicate_of else None
+        return owner or record
 
 
 async def _each(found: Iterable[Placed], do: Callable[[Placed], Awaitable[Revocation]]) -> tuple[Revocation, ...]:

@@ -254,6 +254,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
     {
         "expired": "The token has expired.",
         "covered": "Already revoked for another finding.",
+        "duplicate": "The same secret has another record, which decides.",
         "not_ours": "Not an account of this tenant.",
         "not_covered": "Its account is in no monitored subscription, so Sasquash cannot revoke it.",
         "invalid": "The report does not contain a credential.",
