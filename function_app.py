@@ -175,9 +175,15 @@ async def prune_records(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- th
 
 @app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
 async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Check each account once a day: what would prevent a revocation. And which rows of ours can't be read."""
+    """Check each account once a day: what would prevent a revocation. And which rows of ours can't be read.
+
+    Then the index of keys: it is all that is left out if that takes too long.
+    """
     await sasquash().background.unreadable_rows_check.run()
     await sasquash().background.readiness.run()
+    indexer = sasquash().background.key_indexer
+    if indexer is not None:
+        await indexer.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="40 */15 * * * *")

@@ -226,6 +226,12 @@ class Settings:
         "default is `off`.",
         default="off",
     )
+    key_index: bool = _setting(
+        switch,
+        "Whether the keys of all monitored accounts are listed once a day (`on`), and their hashes kept, so that the "
+        "account of a key that leaked without one is found. ARM records each listing in the activity log.",
+        default="on",
+    )
     tag_modes: tuple[Mode, ...] = _setting(
         listed(choice(Mode)),
         "Modes that the tag `sasquash-mode` of a storage account may set for it. Empty: the tag has no effect.",

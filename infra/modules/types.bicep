@@ -69,6 +69,7 @@ type choices = {
   SASQUASH_MANAGEMENT_GROUP: string?
   SASQUASH_OWNERS_OF_APPS: ('on' | 'off' | '')?
   SASQUASH_OWNER_TAGS: string?
+  SASQUASH_KEY_INDEX: ('on' | 'off' | '')?
   SASQUASH_RAW_EVENTS: ('on' | 'off' | '')?
   SASQUASH_RETENTION_DAYS: string?
   SASQUASH_ROTATIONS_A_DAY: string?

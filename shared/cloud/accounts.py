@@ -205,6 +205,11 @@ class Accounts:
             if not taken:
                 self._inventory_at = before
 
+    async def inventory(self) -> tuple[AccountRef, ...]:
+        """Return all monitored accounts, as far as the last inventory has them."""
+        await self.take_inventory()
+        return tuple(self._inventory.values())
+
     def _inventory_age(self) -> timedelta:
         return self._clock() - self._inventory_at if self._inventory_at is not None else timedelta.max
 

@@ -7,7 +7,7 @@ verdict: the account's session verifies it again under the lock.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from cachetools import TTLCache
@@ -22,6 +22,7 @@ from shared.domain.signer import Signer
 from shared.domain.states import State
 from shared.errors import Conflict, SasquashError, TransientFailure
 from shared.persistence.accounts import COOLDOWN
+from shared.persistence.key_index import KeyIndex
 from shared.persistence.store import Store
 from shared.sas import Credential
 
@@ -49,16 +50,25 @@ class _Found:
     change: _Change
     ref: AccountRef | None
     said: str
+    is_proven: bool = False
 
 
 class Placement:
     """Tries the readings of a leak at all accounts that they name."""
 
     def __init__(
-        self, store: Store, accounts: Accounts, keys: Callable[[AccountRef], Awaitable[Mapping[str, AccountKey]]]
+        self,
+        store: Store,
+        accounts: Accounts,
+        keys: Callable[[AccountRef], Awaitable[Mapping[str, AccountKey]]],
+        *,
+        index: KeyIndex | None,
+        host: Callable[[str], str],
     ) -> None:
-        """`keys` lists the keys of an account."""
+        """`keys` lists the keys of an account; `index` is None where it is off; `host` is the one of an account."""
         self._store = store
+        self._index = index
+        self._host = host
         self._accounts = accounts
         self._keys = keys
         self._listed = TTLCache[str, _Keys](
@@ -73,9 +83,9 @@ class Placement:
         nearest account that is decides. Raises TransientFailure or Blocked where an account can't be read, and none
         of the others has the key: nothing is said before each was tried.
         """
-        if not record.elsewhere.waiting or record.paths.verified:
-            return record, ref
         found = await self._found(record, ref)
+        if found is None:
+            return record, ref
 
         def change(current: Revocation) -> Revocation | None:
             return found.change(current) if current.state is State.RECEIVED else None
@@ -89,12 +99,36 @@ class Placement:
 
     async def previewed(self, record: Revocation, ref: AccountRef | None) -> tuple[Revocation, AccountRef | None]:
         """Return what `placed` would, and write nothing. Raises as it does."""
-        if not record.elsewhere.waiting:
-            return record, ref
         found = await self._found(record, ref)
-        return found.change(record), found.ref
+        return (record, ref) if found is None else (found.change(record), found.ref)
 
-    async def _found(self, record: Revocation, ref: AccountRef | None) -> _Found:
+    async def _found(self, record: Revocation, ref: AccountRef | None) -> _Found | None:
+        """Return what becomes of the leak; None where its account is known, or nobody knows one."""
+        if record.paths.verified:
+            return None
+        if record.elsewhere.waiting:
+            found = await self._among_reported(record, ref)
+            if found.is_proven:
+                return found
+            return await self._by_index(record) or found
+        return await self._by_index(record) if ref is None else None
+
+    async def _by_index(self, record: Revocation) -> _Found | None:
+        """Return what the index of keys knows of a key: whose it is, or was. None where it does not know it."""
+        credential = record.finding.credential
+        if self._index is None or credential is None or credential.key_sha256 is None:
+            return None
+        known = await self._index.find(credential.key_sha256)
+        ref = await self._accounts.find(self._host(known.account), known.account) if known is not None else None
+        if known is None or ref is None:
+            return None
+        reading = replace(credential, host=self._host(known.account), path=None)
+        when = f"{known.seen_at:%Y-%m-%d %H:%M} UTC"
+        said = f"By the index of keys it was {known.name} of {known.account} at {when}."
+        signer = Signer(known.name, known.sha256, known.seen_at)
+        return _Found(partial(Revocation.placed, credential=reading, signer=signer), ref, said, is_proven=True)
+
+    async def _among_reported(self, record: Revocation, ref: AccountRef | None) -> _Found:
         places = await self._places(record, ref)
         readings = [one for place in places for one in place.readings]
         is_over = all_expired(readings, now=self._store.clock()) is not None
@@ -106,7 +140,8 @@ class Placement:
                 reading, name, sha256 = signed
                 said = f"Signed by {name} of {place.ref.name}: one of the accounts that its reports name."
                 signer = Signer(name, sha256, self._store.clock())
-                return _Found(partial(Revocation.placed, credential=reading, signer=signer), place.ref, said)
+                change = partial(Revocation.placed, credential=reading, signer=signer)
+                return _Found(change, place.ref, said, is_proven=True)
         failure = next((one for one in keys.values() if isinstance(one, SasquashError)), None)
         if failure is not None:
             raise failure

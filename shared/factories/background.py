@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.operations.failure_records import FailureRecords
     from shared.operations.history_check import HistoryChecks
     from shared.operations.history_copier import HistoryCopier
+    from shared.operations.key_indexer import KeyIndexer
     from shared.operations.poison_messages import PoisonMessages
     from shared.operations.readiness import Readiness
     from shared.operations.rebuild import Rebuild
@@ -78,6 +79,20 @@ class Background:
         await self.hourly_incidents.refresh(record)
         if record.notifications:  # else the follow-up adds it
             await self.summary_mail.add(record)
+
+    @cached_property
+    def key_indexer(self) -> "KeyIndexer | None":
+        """None where the setting is off."""
+        from shared.operations.key_indexer import KeyIndexer
+
+        if not self._process.settings.key_index:
+            return None
+        return KeyIndexer(
+            accounts=self._fast_path.accounts,
+            index=self._fast_path.key_index,
+            keys=self._fast_path.actions.account_key.keys,
+            clock=self._process.clock,
+        )
 
     @cached_property
     def poison_messages(self) -> "PoisonMessages":

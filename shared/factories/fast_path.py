@@ -24,6 +24,7 @@ from shared.domain.retired_keys import RetiredKeys
 from shared.factories.connections import Connections, Process
 from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
+from shared.persistence.key_index import KeyIndex
 from shared.persistence.outbox import Outbox
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
 from shared.persistence.revocations import Ledger
@@ -79,6 +80,10 @@ class FastPath:
     @cached_property
     def secret_index(self) -> SecretIndex:
         return SecretIndex(self._process.clients.tables.get_table_client(STATES_TABLE))
+
+    @cached_property
+    def key_index(self) -> KeyIndex:
+        return KeyIndex(self._process.clients.tables.get_table_client(STATES_TABLE))
 
     @cached_property
     def unreadable_rows(self) -> UnreadableRows:
@@ -159,7 +164,13 @@ class FastPath:
         return Containment(
             store=store,
             lookup=self._lookup,
-            placement=Placement(store, accounts, actions.account_key.keys),
+            placement=Placement(
+                store,
+                accounts,
+                actions.account_key.keys,
+                index=self.key_index if settings.key_index else None,
+                host=settings.cloud.blob_host,
+            ),
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self.sessions,
             decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),
