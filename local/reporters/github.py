@@ -33,6 +33,13 @@ _API_VERSION = "2022-11-28"
 _LEVELS = ("read", "write")
 _RESOLUTIONS = ("false_positive", "wont_fix", "revoked", "used_in_tests")
 _LONGEST_COMMENT = 280
+_POSTS = (  # "Issues", "Issue comments", "Pull requests", "Pull request reviews", "… review comments"
+    "/issues/{number:int}",
+    "/issues/comments/{number:int}",
+    "/pulls/{number:int}",
+    "/pulls/{number:int}/reviews/{review:int}",
+    "/pulls/comments/{number:int}",
+)
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -55,7 +62,17 @@ class _App:
 
 
 _APPS = (
-    _App(GITHUB_APP, GITHUB_INSTALLATION, {"contents": "read", "metadata": "read", "secret_scanning_alerts": "read"}),
+    _App(
+        GITHUB_APP,
+        GITHUB_INSTALLATION,
+        {
+            "contents": "read",
+            "issues": "read",
+            "metadata": "read",
+            "pull_requests": "read",
+            "secret_scanning_alerts": "read",
+        },
+    ),
     _App(GITHUB_CLOSING_APP, GITHUB_CLOSING_INSTALLATION, {"metadata": "read", "secret_scanning_alerts": "write"}),
 )
 
@@ -84,6 +101,7 @@ class GitHub:
                 self._route("PATCH", alert, self._update_alert),
                 self._route("GET", alert + "/locations", self._locations),
                 self._route("GET", "/repos/{owner}/{name}/git/blobs/{sha}", self._blob),
+                *(self._route("GET", f"/repos/{{owner}}/{{name}}{path}", self._post) for path in _POSTS),
                 self._route(None, "/{path:path}", self._unknown),
             ]
         )
@@ -155,7 +173,23 @@ class GitHub:
     async def _locations(self, request: Request) -> Response:
         self._require(request, "secret_scanning_alerts", "read")
         alert = self._alert(request)
-        return JSONResponse([location(alert)] if alert.file else [])
+        posts = [
+            {"type": post.kind, "details": {f"{post.kind}_url": f"https://api.github.com{post.path}"}}
+            for post in alert.posts
+        ]
+        return JSONResponse([*posts, *([location(alert)] if alert.file else [])])
+
+    async def _post(self, request: Request) -> Response:
+        """Answer with an issue, a comment, a pull request or a review. Comments of both kinds have one path."""
+        path = request.url.path
+        needed = ["pull_requests"] if "/pulls/" in path else ["issues", "pull_requests"]
+        self._require_any(request, needed, "read")
+        own = (a for a in self._cloud.alerts.github if a.repository.lower() == _repository(request))
+        post = next((post for alert in own for post in alert.posts if post.path == path), None)
+        if post is None:
+            raise GitHubError(404, "Not Found")
+        title = {"title": post.title} if "/comments/" not in path and "/reviews/" not in path else {}
+        return JSONResponse({"url": f"https://api.github.com{path}", "body": post.body or None} | title)
 
     async def _blob(self, request: Request) -> Response:
         self._require(request, "contents", "read")
@@ -201,13 +235,16 @@ class GitHub:
         return app
 
     def _require(self, request: Request, permission: str, level: str) -> None:
+        self._require_any(request, [permission], level)
+
+    def _require_any(self, request: Request, permissions: list[str], level: str) -> None:
         installation = self._tokens.get(_bearer(request))
         if installation is None or installation.until < datetime.now(UTC):
             raise GitHubError(401, "Bad credentials")
         name = request.path_params["name"].lower()
         if request.path_params["owner"].lower() != GITHUB_OWNER or name not in installation.repositories:
             raise GitHubError(404, "Not Found")
-        if not _covers(installation.permissions, permission, level):
+        if not any(_covers(installation.permissions, permission, level) for permission in permissions):
             raise GitHubError(403, "Resource not accessible by integration")
 
 

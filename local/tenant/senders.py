@@ -74,6 +74,16 @@ class Senders:
         }
 
 
+@dataclass(frozen=True)
+class GitHubPost:
+    """A text in which GitHub has found a secret. `kind` is a type of location, `path` the API's."""
+
+    kind: str
+    path: str
+    title: str = field(default="", repr=False)
+    body: str = field(default="", repr=False)
+
+
 @dataclass
 class GitHubAlert:
     """A secret scanning alert. `file` contains the secret at `line` (from 1)."""
@@ -89,6 +99,7 @@ class GitHubAlert:
     resolution: str | None = None
     comment: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    posts: list[GitHubPost] = field(default_factory=list)
 
 
 @dataclass

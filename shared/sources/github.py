@@ -4,7 +4,7 @@ A private key opens every right that its App has, so the App that reads has no r
 (docs/decisions/0047-the-intake-holds-what-it-needs.md).
 
 docs.github.com: "Webhook events and payloads" (secret_scanning_alert, secret_scanning_alert_location), "REST API
-endpoints for secret scanning", "REST API endpoints for Git blobs".
+endpoints for secret scanning".
 """
 
 from collections.abc import Collection, Mapping
@@ -15,17 +15,16 @@ from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding, in_text
-from shared.errors import Blocked, NotFound
+from shared.errors import Blocked
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
 from shared.sources.findings import Found, located
 from shared.sources.github_app import GitHubApp
+from shared.sources.github_locations import Locations
 
 EVENTS = ("secret_scanning_alert", "secret_scanning_alert_location")
 # The actions of new alerts. Others are about changes of an alert, including those by Sasquash.
 _ACTIONS = ("created", "reopened", "publicly_leaked")
 
-_MOST_LOCATIONS = 5  # of one alert, in which its URL is searched
-_LINES_AROUND = 25
 _LONGEST_COMMENT = 280  # characters
 _READING = {"secret_scanning_alerts": "read", "contents": "read"}
 _CLOSING = {"secret_scanning_alerts": "write"}
@@ -56,13 +55,14 @@ class GitHub:
         self._rest = rest
         self._reading = reading
         self._closing = closing
+        self._base_url = base_url
         host = urlsplit(base_url).hostname or ""
         self._site = "github.com" if host == "api.github.com" else host.removeprefix("api.")
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return the findings of `alert`. Raises Blocked or TransientFailure.
 
-        Where the secret is only the query of a URL, the rest is read from the surrounding lines of its file.
+        Where the secret does not name its account, the text around it is read: lines of a file, an issue, a comment.
         """
         app = self._reading
         if app is None:
@@ -79,7 +79,8 @@ class GitHub:
         ]
         if findings and all(finding.credential and finding.credential.host for finding in findings):
             return tuple(findings)
-        around = await self._around(alert, app)
+        places = await self._get(alert, "/locations", app=app, doing=f"Listing the locations of {alert}")
+        around = await Locations(self._rest, app, self._base_url).around(alert, places)
         return located(findings, in_text(around, source=alert.source, url=url, detected_at=detected_at, alert=alert))
 
     async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
@@ -109,39 +110,6 @@ class GitHub:
         )
         return Closing(f"{alert} was resolved as revoked.", closed=True)
 
-    async def _around(self, alert: AlertReference, app: GitHubApp) -> str:
-        """Return the lines around the secret in its files, empty where it is in none."""
-        places = await self._get(alert, "/locations", app=app, doing=f"Listing the locations of {alert}")
-        texts: list[str] = []
-        for place in places if isinstance(places, list) else []:
-            if not isinstance(place, Mapping) or place.get("type") != "commit":
-                continue
-            details = object_of(place, "details")
-            blob, first, last = text_of(details, "blob_sha"), details.get("start_line"), details.get("end_line")
-            if blob is None or not _is_sha(blob):
-                continue
-            lines = await self._lines(alert, blob, app)
-            start = first - 1 if isinstance(first, int) else 0
-            end = last if isinstance(last, int) else start + 1
-            texts.append("\n".join(lines[max(start - _LINES_AROUND, 0) : end + _LINES_AROUND]))
-            if len(texts) == _MOST_LOCATIONS:
-                break
-        return "\n\n".join(texts)
-
-    async def _lines(self, alert: AlertReference, blob: str, app: GitHubApp) -> list[str]:
-        headers = await app.headers(alert.place, _READING)
-        try:
-            content = await self._rest.content(
-                "GET",
-                f"/repos/{alert.place}/git/blobs/{blob}",
-                doing=f"Reading a file of {alert}",
-                right="contents: read, of the GitHub App",
-                headers=headers | {"Accept": "application/vnd.github.raw+json"},
-            )
-        except NotFound:
-            return []  # its history was rewritten
-        return content.decode(errors="replace").splitlines()
-
     async def _get(
         self,
         alert: AlertReference,
@@ -168,7 +136,3 @@ def _is_of(answer: Mapping[str, Any], alert: AlertReference) -> bool:
     """Whether the answer is this alert, by its number and its URL in the API (`url`), which names its repository."""
     url = (text_of(answer, "url") or "").lower()
     return answer.get("number") == int(alert.alert) and url.endswith(_path(alert).lower())
-
-
-def _is_sha(text: str) -> bool:
-    return len(text) in (40, 64) and all(character in "0123456789abcdef" for character in text)

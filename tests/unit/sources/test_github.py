@@ -1,7 +1,7 @@
 """GitHub webhooks (pure), and GitHub alerts, over the stand-in of its API."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +11,7 @@ import pytest
 from local.reporters import github as local_github
 from local.reporters.reports import REPOSITORY, github_alert
 from local.tenant.model import Cloud
-from local.tenant.senders import GITHUB_APP, GITHUB_CLOSING_APP, GitHubAlert
+from local.tenant.senders import GITHUB_APP, GITHUB_CLOSING_APP, GitHubAlert, GitHubPost
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing, Doubt
@@ -21,6 +21,7 @@ from shared.sources import github
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
 from shared.sources.github_app import GitHubApp
+from shared.sources.github_locations import Locations
 from tests.support import samples
 from tests.support.alerts import revoked_leak
 from tests.support.asgi import Transport
@@ -127,6 +128,85 @@ async def test_host_of_a_bare_token_is_read_from_the_surrounding_lines(place: Pl
     assert finding.credential == samples.leak(leak)
     assert (finding.source, finding.alert) == ("github", ALERT)
     assert finding.url == f"https://github.com/{REPOSITORY}/security/secret-scanning/1"
+
+
+def posted(kind: str, path: str, text: str, *, repository: str = REPOSITORY) -> GitHubPost:
+    title, body = (text, "") if kind.endswith("_title") else ("", text)
+    return GitHubPost(kind, f"/repos/{repository}{path}", title, body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("issue_title", "/issues/1347"),
+        ("issue_body", "/issues/1347"),
+        ("issue_comment", "/issues/comments/1081119451"),
+        ("pull_request_title", "/pulls/2846"),
+        ("pull_request_body", "/pulls/2846"),
+        ("pull_request_comment", "/issues/comments/1081119452"),
+        ("pull_request_review", "/pulls/2846/reviews/80"),
+        ("pull_request_review_comment", "/pulls/comments/12"),
+    ],
+)
+async def test_account_of_a_bare_token_is_read_from_the_text_in_which_it_stands(
+    place: Place, kind: str, path: str
+) -> None:
+    """Paths: the examples of "List locations for a secret scanning alert", docs.github.com."""
+    alert = place.alert(samples.account_sas())
+    alert.file = ""
+    alert.posts.append(posted(kind, path, f"It is {samples.account_sas()}"))
+
+    [finding] = await place.github().read(ALERT, FOUND)
+
+    assert finding.credential == samples.leak(samples.account_sas())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/repos/contoso/robust-models/issues/1",
+        "https://api.github.com.evil.example/repos/contoso/robust-models/issues/1",
+        "https://api.github.com/repos/fabrikam/other/issues/1",
+        "https://api.github.com/repos/contoso/robust-models/issues/1/../../actions/secrets",
+        "https://api.github.com/repos/contoso/robust-models/issues/1?x=1",
+        "https://api.github.com/user",
+        7,
+        None,
+    ],
+)
+async def test_location_at_any_other_address_is_not_asked(place: Place, url: object) -> None:
+    """The app's token must not be sent anywhere else."""
+    app = place.github()._reading
+    assert app is not None
+    rest = Rest("https://api.github.com", place.wire)
+    before = len(place.wire.sent)
+    places = [{"type": "issue_body", "details": {"issue_body_url": url}}]
+
+    assert await Locations(rest, app, "https://api.github.com").around(ALERT, places) == ""
+    assert len(place.wire.sent) == before
+
+
+@pytest.mark.parametrize("places", [None, 7, {}, [7], [{"type": "discussion_body", "details": {}}], [{"type": None}]])
+async def test_malformed_or_unknown_locations_have_no_text(place: Place, places: object) -> None:
+    app = place.github()._reading
+    assert app is not None
+    rest = Rest("https://api.github.com", place.wire)
+
+    assert await Locations(rest, app, "https://api.github.com").around(ALERT, places) == ""
+
+
+async def test_text_that_the_app_may_not_read_does_not_stop_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = place.alert(samples.account_sas())
+    alert.posts.append(posted("issue_body", "/issues/9", samples.account_sas()))
+    apps = tuple(replace(app, permissions=dict(app.permissions) | {"issues": ""}) for app in local_github._APPS)
+    monkeypatch.setattr(local_github, "_APPS", apps)
+
+    [finding] = await place.github().read(ALERT, FOUND)
+
+    assert finding.credential == samples.leak(samples.account_sas())
+    assert place.calls("/git/blobs") != []
 
 
 async def test_secret_with_its_host_needs_no_file(place: Place) -> None:
