@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from azure.monitor.query import LogsQueryResult
 from azure.monitor.query.aio import LogsQueryClient
 
+from shared.cloud.accounts import AccountRef
 from shared.domain.account import AccountFacts
 from shared.domain.text import clean
 from shared.errors import TransientFailure
@@ -31,7 +32,7 @@ class KnowsLogs(Protocol):
 
 
 async def rows(
-    client: LogsQueryClient, account: AccountFacts, kql: str, *, since: datetime, until: datetime
+    client: LogsQueryClient, account: AccountRef | AccountFacts, kql: str, *, since: datetime, until: datetime
 ) -> list[Row]:
     """Return the result of a query. Raises AzureError, and TransientFailure for a part of it."""
     result = await client.query_resource(account.id, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from azure.monitor.query.aio import LogsQueryClient
 
 from shared.cloud import log_queries
+from shared.cloud.accounts import AccountRef
 from shared.cloud.arm_write import answered
 from shared.cloud.log_rows import TIMEOUT, KnowsLogs, Row, moment, number, rows, text
 from shared.domain.account import AccountFacts
@@ -79,6 +80,23 @@ class UsageLogs:
             clients=_clients(clients),
             others=_clients(answers[3]) if others else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureLogs:
+    """Finds out whether a token was used on an account, by the hash of its signature."""
+
+    client: LogsQueryClient
+    _: KW_ONLY
+    clock: Callable[[], datetime]
+
+    async def has(self, account: AccountRef, signature_sha256: str) -> bool:
+        """Return whether the account's logs have the token. Raises TransientFailure or Blocked."""
+        now = self.clock()
+        kql = log_queries.totals(log_queries.by_token(signature_sha256), ended=now)
+        async with answered(f"Querying the logs of {account.name}", within=TIMEOUT):
+            found = await rows(self.client, account, kql, since=now - timedelta(days=_DAYS), until=now)
+        return number((found or [{}])[0], "Requests") > 0
 
 
 def _services(revocation: Revocation, account: AccountFacts) -> tuple[Service, ...]:

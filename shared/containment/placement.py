@@ -6,7 +6,8 @@ verdict: the account's session verifies it again under the lock.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.containment.rate_limit import RateLimit
 from shared.domain.account import AccountKey
 from shared.domain.decision.attribution import all_expired, attribute
-from shared.domain.readings import Reading
+from shared.domain.readings import Reading, distinct
 from shared.domain.revocation import Revocation
 from shared.domain.signer import Signer
 from shared.domain.states import State
@@ -24,7 +25,7 @@ from shared.errors import Conflict, SasquashError, TransientFailure
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.key_index import KeyIndex
 from shared.persistence.store import Store
-from shared.sas import Credential
+from shared.sas import Credential, InvalidCredential
 
 _AT_ONCE = 8  # accounts whose keys are listed at the same time
 _MOST_LISTED = 1000  # accounts whose keys are remembered, for ten seconds
@@ -173,9 +174,10 @@ class Placement:
         for one in elsewhere:
             place = by_host[one.host or "", one.account]
             if place is not None:
-                known = found.get(place.id, _Place(place, ()))
-                found[place.id] = _Place(place, (*known.readings, one))
-        return list(found.values())
+                known = found.get(place.id)
+                before = known.readings if known is not None else _moved(record.to_weigh.readings, one)
+                found[place.id] = _Place(place, (*before, one))
+        return [_Place(place.ref, distinct(place.readings)) for place in found.values()]
 
     async def _keys_of(self, refs: Sequence[AccountRef]) -> dict[str, _Keys | SasquashError]:
         """Return the keys of each account, by its id, or why they can't be listed. Raises TransientFailure.
@@ -203,6 +205,13 @@ class Placement:
 
         found = await asyncio.gather(*(listed(ref) for ref in wanted))
         return known | {ref.id: keys for ref, keys in zip(wanted, found, strict=True)}
+
+
+def _moved(own: Sequence[Credential], there: Credential) -> Iterator[Credential]:
+    """Yield the record's own readings at the host of another one: its report may have paired paths, too."""
+    for one in own:
+        with suppress(InvalidCredential):
+            yield replace(one, host=there.host)
 
 
 def _signed(place: _Place, keys: _Keys) -> tuple[Credential, str, str] | None:

@@ -8,6 +8,10 @@ API, "Logs Ingestion API in Azure Monitor", "Request headers".
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.sas import Service
+
+_ONE_SERVICE = (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)
+
 
 class CloudName(StrEnum):
     """Azure's clouds, as `SASQUASH_CLOUD` names them."""
@@ -38,6 +42,11 @@ class AzureCloud:
     def blob_host(self, account: str) -> str:
         """Return the host name of an account's blob service, as most accounts have it."""
         return f"{account}.blob.{self.storage_suffix}"
+
+    def host(self, account: str, service: Service | None) -> str:
+        """Return the host of a service of an account, of its blobs where the service is none or several."""
+        label = service if service in _ONE_SERVICE else Service.BLOB
+        return f"{account}.{label}.{self.storage_suffix}"
 
 
 CLOUDS = {

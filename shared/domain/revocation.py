@@ -189,6 +189,7 @@ class Revocation:
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[Change, ...] = ()
     account_lookups: int = 0
+    logs_searched_at: datetime | None = None  # for the account of a token that was reported without one
     duplicate_of: str = ""  # the id of the record that decides on the same secret
     liveness: Liveness | None = None
     first_approval: Approval | None = None  # of two: it is not enough alone
@@ -241,6 +242,10 @@ class Revocation:
         if credential is None:
             return finding
         return finding.with_readings((*finding.readings, *self.elsewhere.credentials(credential)))
+
+    def with_place(self, credential: Credential) -> "Revocation":
+        """Return the record with another reading of its secret, to be tried."""
+        return self.with_readings(self.finding.with_readings([credential]))
 
     def duplicate(self, of: str, *, now: datetime) -> "Revocation":
         """Return the record as a duplicate of the record with that id."""

@@ -371,10 +371,11 @@ class Background:
     @cached_property
     def _follow_up_steps(self) -> "Steps":
         from shared.cloud.activity_log import ActivityLog
-        from shared.cloud.logs import UsageLogs
+        from shared.cloud.logs import SignatureLogs, UsageLogs
         from shared.followup import steps
         from shared.followup.events import StateEvents
         from shared.followup.incidents.amendments import Amendments
+        from shared.followup.investigation.account_search import AccountSearchStep
         from shared.followup.investigation.evidence import EvidenceStep
         from shared.followup.investigation.other_policies import OtherPolicies
         from shared.followup.investigation.residual_exposure import ResidualExposure
@@ -402,6 +403,12 @@ class Background:
                     who=self.who_changed, accounts=self._fast_path.accounts, amendments=amendments, store=store
                 ),
                 ResidualExposureStep(exposure),
+                AccountSearchStep(
+                    logs=SignatureLogs(process.clients.logs, clock=process.clock),
+                    accounts=self._fast_path.accounts,
+                    cloud=process.settings.cloud,
+                    store=store,
+                ),
             ),
             beside_verification=(
                 EvidenceStep(tools=connections.tools.all, store=store),

@@ -56,6 +56,7 @@ STAYS: dict[str, str] = {
     ),
     r"\bProof Key for Code Exchange\b": "OAuth's own term",
     r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "function names, which app settings refer to",
+    r"/pulls/|(?<=\|)pulls(?=\))|\bpull_request_\w+|\bpull_requests\b|_PULL_REQUESTS": "GitHub's own term",
     r"\bWORKERS\b": "a variable of the Makefile: the processes of pytest-xdist",
     r"`(lever|pull|proof|told)`(?=\s+(is now\s+)?`)": "a field that was renamed, where the changelog says so",
 }

@@ -13,12 +13,11 @@ from shared.domain.azure_clouds import AzureCloud
 from shared.domain.finding import Reported
 from shared.domain.text import clean
 from shared.errors import SasquashError
-from shared.sas import Credential, Kind, Service, verify
+from shared.sas import Credential, Kind, verify
 
 _AT_ONCE = 8  # accounts at the same time: ARM allows 100 listings in five minutes per subscription
 _PATIENCE = 20.0  # seconds for all accounts: the other findings of the text wait
 _LONGEST_NOTE = 2000
-_ONE_SERVICE = (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +107,9 @@ class AccountMatcher:
 
     def _at(self, reported: Reported, reading: Credential, account: str) -> Reported:
         """Return the finding with the account that signed one of its readings."""
-        located = replace(reading, host=self._host(account, reading))
+        located = replace(reading, host=self.cloud.host(account, reading.service))
         finding = replace(reported.finding, credential=located, fingerprint=located.fingerprint, candidates=())
         return replace(reported, finding=finding)
-
-    def _host(self, account: str, credential: Credential) -> str:
-        service = credential.service if credential.service in _ONE_SERVICE else Service.BLOB
-        return f"{account}.{service}.{self.cloud.storage_suffix}"
 
 
 def _is_unattributed(reported: Reported) -> bool:
