@@ -1,10 +1,10 @@
 """The pattern that scanners search with: every SAS and every account key, with the text around it.
 
-A match begins at most 800 characters before a credential and ends at most 400 after it, between words. The account
-and the container often stand there, and `shared.sas` reads them from the match. Credentials that are near each other
-are one match: a scanner does not search again in what it has matched, so a context that ended in the middle of the
-next credential would hide it. For the same reason there is one pattern for both kinds: two would cut each other's
-credentials, and a cut token looks like an altered one.
+A match begins at most 800 characters before a credential (250 in a long line), and ends at most 400 after it, between
+words. The account and the container often stand there, and `shared.sas` reads them from the match. Credentials near
+each other are one match: a scanner does not search again in what it has matched, so a context that ended in the
+middle of the next credential would hide it. For the same reason there is one pattern for both kinds: two would cut
+each other's credentials, and a cut token looks like an altered one.
 
 Written for RE2 (github.com/google/re2/wiki/Syntax), which all three scanners use: no lookaround, no repetition above
 1,000. There is no capturing group, so that the scanners report the whole match, and `--redact` masks all of it.
@@ -61,8 +61,12 @@ _LABELED_KEY = rf"(?:{_LABEL}{_ANY}{{0,600}}?{_KEY}|{_KEY}{_ANY}{{0,200}}?{_LABE
 _FIRST = rf"(?:{_SIGNATURE}|{_ENCODED_SIGNATURE}|{_LABELED_KEY}|{_MARKED_KEY}|{_ENCODED_KEY})"
 _MORE = rf"(?:{_SIGNATURE}|{_ENCODED_SIGNATURE}|{_KEY}|{_ENCODED_KEY})"
 
+# From the beginning of a line; in a long line from that of a word, or all of a long word. Each place where a match
+# may begin costs time, and words begin more often than lines.
+_BEFORE = rf"(?:(?:^|\n){_ANY}{{0,800}}?|{_END_OF_WORD}{_ANY}{{0,250}}?|{_REST_OF_WORD})"
+
 REGEX = (
-    rf"(?:(?:^|{_END_OF_WORD}){_ANY}{{0,800}}?|{_REST_OF_WORD}){_FIRST}{_REST_OF_WORD}"
+    rf"{_BEFORE}{_FIRST}{_REST_OF_WORD}"
     rf"(?:{_ANY}{{0,1000}}?{_MORE}{_REST_OF_WORD})*"
     rf"(?:{_ANY}{{0,400}}(?:{_END_OF_WORD}|$))?"
 )
