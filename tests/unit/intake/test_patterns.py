@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.intake.patterns import KEYWORDS, REGEX
-from shared.sas import extract
+from shared.sas import Kind, extract
 from shared.sas.answers import answer
 from tests.support import samples
 from tests.support.leaking_repository import repository
@@ -90,6 +90,13 @@ def test_no_credential_is_cut_by_the_surroundings_of_another(distance: int) -> N
     expected = proven([text], {samples.ACCOUNT: samples.KEYS})
     assert len(expected) == 4
     assert proven(matches(text), {samples.ACCOUNT: samples.KEYS}) == expected
+
+
+def test_account_that_stands_between_two_credentials_is_matched_with_the_second() -> None:
+    text = f"{samples.blob_sas()}\n{FILLER[:300]}\naccount: {samples.ACCOUNT}\n{FILLER[:300]}\nkey: {KEY}\n"
+
+    found = {(one.kind, one.account) for match in matches(text) for one in extract(match)}
+    assert found == {(Kind.SERVICE_SAS, samples.ACCOUNT), (Kind.ACCOUNT_KEY, samples.ACCOUNT)}
 
 
 def test_thirty_connection_strings_of_one_file_are_matched_each_with_its_account() -> None:
