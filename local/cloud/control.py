@@ -4,6 +4,7 @@ Plain HTTP on loopback, for people, the demo and tests. docs/local-cloud.md desc
 JSON; errors are `{"error": {"code", "message"}}`.
 """
 
+import base64
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -25,8 +26,10 @@ from local.reporters import reports
 from local.storage.azurite import AzuriteError
 from local.storage.backend import StorageBackendError
 from local.tenant import tags
-from local.tenant.model import Account, Cloud
+from local.tenant.model import Account, Cloud, new_storage_key
 
+_KEY_NAMES = ("key1", "key2")
+_KEY_BYTES = 64
 _LOGGED_SERVICES = ("blob", "queue", "table", "file")
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
@@ -175,7 +178,7 @@ def _account_name(body: Json) -> str:
 
 
 def _account(body: Json) -> Account:
-    _known(body, "name", "resource_group", "tags", "logged")
+    _known(body, "name", "resource_group", "tags", "logged", "keys")
     name, group = _account_name(body), body.get("resource_group", _RESOURCE_GROUP)
     if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
         raise InvalidRequestError("resource_group must be the name of a resource group")
@@ -183,10 +186,36 @@ def _account(body: Json) -> Account:
     if not isinstance(services, list) or not all(service in _LOGGED_SERVICES for service in services):
         raise InvalidRequestError(f"logged must list services: {', '.join(_LOGGED_SERVICES)}")
     logged: dict[str, tuple[str, ...]] = dict.fromkeys(services, ("StorageRead", "StorageWrite", "StorageDelete"))
+    keys = _keys(body["keys"]) if "keys" in body else {name: new_storage_key() for name in _KEY_NAMES}
     try:
-        return Account(name=name, resource_group=group, tags=tags.valid(body.get("tags", {})), logged=logged)
+        given = tags.valid(body.get("tags", {}))
     except tags.InvalidTags as error:
         raise InvalidRequestError(str(error)) from None
+    return Account(name=name, resource_group=group, tags=given, logged=logged, keys=keys)
+
+
+def _keys(given: object) -> dict[str, str]:
+    """Return the keys that an account is created with. The errors do not quote them.
+
+    In Azure both keys of an account differ, and each is 64 bytes in base64 ("Manage storage account access keys",
+    learn.microsoft.com/azure/storage/common/storage-account-keys-manage).
+    """
+    if not isinstance(given, dict) or set(given) != set(_KEY_NAMES):
+        raise InvalidRequestError("keys must be an object with key1 and key2, and nothing else")
+    if not all(_is_key(key) for key in given.values()):
+        raise InvalidRequestError("keys must be base64 of 64 bytes each")
+    if given["key1"] == given["key2"]:
+        raise InvalidRequestError("key1 and key2 must differ")
+    return {name: given[name] for name in _KEY_NAMES}
+
+
+def _is_key(text: object) -> bool:
+    try:
+        decoded = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        return False
+    # Other bits in the last character would be another text with the same bytes.
+    return len(decoded) == _KEY_BYTES and base64.b64encode(decoded).decode() == text
 
 
 def _fault(body: Json) -> Fault:

@@ -4,7 +4,7 @@ The secrets stay on this machine: only findings without them are sent to the Eve
 SASQUASH_TOPIC_ENDPOINT, as the signed-in identity (`az login`, a workload or managed identity), which needs the role
 "EventGrid Data Sender". Prints one JSON line for each item, as in the response of POST /api/intake/{source}. The exit
 code is 0 when all items were published, 1 when an item was invalid, 2 on failure: then run it again with the same
-report.
+report. `python -m shared.intake rules SCANNER` prints the rules with which a scanner finds what Sasquash revokes.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from shared.cloud.event_grid import Publisher
 from shared.domain.azure_clouds import CLOUDS
 from shared.domain.finding import merged
 from shared.errors import SasquashError
+from shared.intake import rules
 from shared.settings import read_one
 from shared.sources import generic
 from shared.sources.entries import InvalidPayload
@@ -34,7 +35,11 @@ _GENERIC = "generic"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m shared.intake", description=(__doc__ or "").partition("\n\n")[0])
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == rules.COMMAND:
+        return rules.main(arguments[1:])
+    description, _, more = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(prog="python -m shared.intake", description=description, epilog=more)
     parser.add_argument("source", choices=(*sorted(TEXT_READERS), _GENERIC), help="the tool that wrote the report")
     source = parser.parse_args(arguments).source
     redaction.install()

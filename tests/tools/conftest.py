@@ -60,6 +60,12 @@ def pwsh() -> Tool:
     return _found("pwsh")
 
 
+@pytest.fixture
+def scanner(request: pytest.FixtureRequest) -> tuple[str, Tool]:
+    """A scanner of secrets: its name, which a test's parameter gives, and its program."""
+    return request.param, _found(request.param)
+
+
 @pytest.fixture(scope="session")
 def azd_program() -> Tool:
     return _found("azd")

@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -101,7 +102,6 @@ async def test_account_that_cannot_be_published_is_removed(
         {"name": "models", "tags": {"a": "\x00"}},
         {"name": "models", "tags": {"<a>": ""}},
         {"name": "models", "tags": {"a": "", "A": ""}},
-        {"name": "models", "keys": {}},
         {"name": "models", "\ud800": 1},
         ["models"],
     ],
@@ -110,6 +110,55 @@ async def test_malformed_account_is_refused(watched: Watched, client: httpx.Asyn
     # Encoded here, since httpx cannot encode a lone surrogate, which json.dumps escapes.
     answer = await client.post("/accounts", content=json.dumps(body))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadRequest")
+    assert watched.cloud.accounts == {}
+
+
+def storage_key(byte: int, length: int = 64) -> str:
+    return base64.b64encode(bytes([byte]) * length).decode()
+
+
+async def test_account_is_created_with_the_keys_that_a_stored_report_leaked(
+    watched: Watched, client: httpx.AsyncClient
+) -> None:
+    keys = {"key2": storage_key(2), "key1": storage_key(1)}
+    answer = await client.post("/accounts", json={"name": "models", "keys": keys})
+
+    assert (answer.status_code, answer.json()["keys"], answer.json()["key2"]) == (201, keys, storage_key(2))
+    assert list(watched.cloud.accounts["models"].keys.items()) == [("key1", storage_key(1)), ("key2", storage_key(2))]
+    assert watched.published == [{"models"}]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        None,
+        [],
+        "key1",
+        {},
+        {"key1": storage_key(1)},
+        {"key2": storage_key(2)},
+        {"key1": storage_key(1), "key2": None},
+        {"key1": storage_key(1), "key2": 2},
+        {"key1": storage_key(1), "key2": ""},
+        {"key1": storage_key(1), "key2": storage_key(1)},
+        {"key1": storage_key(1), "key2": storage_key(2), "kerb1": storage_key(3)},
+        {"key1": storage_key(1), "key2": storage_key(2, length=63)},
+        {"key1": storage_key(1), "key2": storage_key(2, length=65)},
+        {"key1": storage_key(1), "key2": storage_key(2)[:-2]},
+        {"key1": storage_key(1), "key2": f"{storage_key(2)}\n"},
+        {"key1": storage_key(1), "key2": f"{storage_key(2)[:-3]}h=="},  # the same bytes, written in another way
+        {"key1": storage_key(1), "key2": storage_key(255).replace("/", "_")},
+        {"key1": storage_key(1), "key2": "\u00e9" * 88},
+    ],
+)
+async def test_malformed_keys_are_refused_and_not_quoted(
+    watched: Watched, client: httpx.AsyncClient, keys: object
+) -> None:
+    answer = await client.post("/accounts", content=json.dumps({"name": "models", "keys": keys}))
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadRequest")
+    assert "key" in answer.json()["error"]["message"]
+    assert storage_key(1)[:20] not in answer.text
     assert watched.cloud.accounts == {}
 
 
