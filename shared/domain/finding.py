@@ -22,7 +22,7 @@ from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from shared.redaction import redact
-from shared.sas import Credential, InvalidCredential, Kind, Leak, extract_leaks, foreign_credentials
+from shared.sas import Credential, InvalidCredential, Kind, Leak, foreign_credentials, located_leaks
 
 REPORTED = "Sasquash.Finding.Reported.v1"
 
@@ -289,10 +289,12 @@ def in_text(
     reported_by: Caller | None = None,
     reason: str = "",
     alert: AlertReference | None = None,
+    lines: tuple[int, int] | None = None,
 ) -> tuple[Reported, ...]:
     """Return what is found for each credential in `text`; `text` itself is kept nowhere.
 
-    Those of other Azure services come last.
+    Those of other Azure services come last. `lines` are the first and the last line, from 1, in which a credential
+    has to stand; None for all.
     """
     blank = Finding(
         "",
@@ -304,16 +306,20 @@ def in_text(
         reason=redact(reason),
         alert=alert,
     )
-    return _in_secret(text, blank)
+    return _in_secret(text, blank, lines=lines)
 
 
-def _in_secret(text: str, blank: Finding) -> tuple[Reported, ...]:
+def _in_secret(text: str, blank: Finding, *, lines: tuple[int, int] | None = None) -> tuple[Reported, ...]:
     """Return `blank` for each credential in a text, those of other services last."""
-    leaks = extract_leaks(text)
-    known = {leak.credential.signature_sha256 or leak.credential.key_sha256 for leak in leaks}
-    others = (one for one in foreign_credentials(text) if one.sha256 not in known)
+
+    def is_wanted(at: int) -> bool:
+        return lines is None or lines[0] <= text.count("\n", 0, at) + 1 <= lines[1]
+
+    leaks = located_leaks(text)
+    known = {leak.credential.signature_sha256 or leak.credential.key_sha256 for _, leak in leaks}
+    others = (one for one in foreign_credentials(text) if one.sha256 not in known and is_wanted(one.at))
     return (
-        *(_of_leak(leak, blank) for leak in leaks),
+        *(_of_leak(leak, blank) for at, leak in leaks if is_wanted(at)),
         *_of_others((OtherServiceCredential(one.service, one.sha256) for one in others), blank),
     )
 

@@ -22,13 +22,15 @@ from shared import redaction
 from shared.api.intake.registry import TEXT_READERS
 from shared.cloud.event_grid import Publisher
 from shared.domain.azure_clouds import CLOUDS
-from shared.domain.finding import merged
+from shared.domain.finding import Finding
 from shared.errors import SasquashError
 from shared.intake import rules
+from shared.intake.files import Files, NoSuchFolder
 from shared.settings import read_one
 from shared.sources import generic
 from shared.sources.entries import InvalidPayload
-from shared.sources.parsing import Item, Result, items_of
+from shared.sources.parsing import Result, items_of, joined
+from shared.sources.surroundings import with_surroundings
 
 _GENERIC = "generic"
 
@@ -41,15 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     description, _, more = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(prog="python -m shared.intake", description=description, epilog=more)
     parser.add_argument("source", choices=(*sorted(TEXT_READERS), _GENERIC), help="the tool that wrote the report")
-    source = parser.parse_args(arguments).source
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="the folder that was scanned: it has what the report leaves out or masks, and the accounts of bare keys",
+    )
+    chosen = parser.parse_args(arguments)
+    source = chosen.source
     redaction.install()
     try:
         endpoint = read_one(os.environ, "topic_endpoint")
         authority = CLOUDS[read_one(os.environ, "cloud_name")].authority
         read = TEXT_READERS.get(source, generic.read)
-        items = items_of(read(sys.stdin.buffer.read()), source=source, now=datetime.now(UTC))
-        asyncio.run(_publish(items, source=source, endpoint=endpoint, authority=authority))
-    except (SasquashError, InvalidPayload) as error:
+        entries = read(sys.stdin.buffer.read())
+        if chosen.root is not None:
+            entries = with_surroundings(entries, Files(chosen.root).around)
+        items, findings = joined(items_of(entries, source=source, now=datetime.now(UTC)))
+        asyncio.run(_publish(findings, source=source, endpoint=endpoint, authority=authority))
+    except (SasquashError, InvalidPayload, NoSuchFolder) as error:
         print(f"Not all findings were published. Run it again: {error}", file=sys.stderr)
         return 2
     for number, item in enumerate(items):
@@ -59,8 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(item.result is Result.INVALID for item in items) else 0
 
 
-async def _publish(items: tuple[Item, ...], *, source: str, endpoint: str, authority: str) -> None:
-    findings = merged(finding for item in items for finding in item.findings)
+async def _publish(findings: tuple[Finding, ...], *, source: str, endpoint: str, authority: str) -> None:
     if not findings:
         return
     async with (

@@ -11,7 +11,7 @@ check that sends it to Azure; `mint` creates verification tokens; `foreign` name
 
 from .credential import Credential, InvalidCredential
 from .explain import explain, explanation
-from .extract import extract, extract_leaks
+from .extract import extract, extract_leaks, located_leaks
 from .fingerprint import key_sha256, signature_sha256
 from .foreign import ForeignCredential, OtherService, foreign_credentials
 from .kinds import ALL_SERVICES, Kind, ResourceKind, Service
@@ -46,6 +46,7 @@ __all__ = [
     "foreign_credentials",
     "is_writable",
     "key_sha256",
+    "located_leaks",
     "mint_delegation_token",
     "mint_read_token",
     "signature_sha256",

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.alert import AlertReference
+from shared.sources.scanner_place import Around, Place
 
 
 class Skip(StrEnum):
@@ -21,12 +22,16 @@ class Skip(StrEnum):
 class Text:
     """A text that may contain a credential. It contains the secret: it is kept in memory only, and out of every repr.
 
-    `url` is where it was found, `detected_at` when. Both are untrusted.
+    `url` is where it was found, `detected_at` when. Both are untrusted. `place` is where a scanner found it, `around`
+    the text there, where it can be read. `masked`: the tool has masked the secret, so that only `around` has it.
     """
 
     text: str = field(repr=False)
     url: str | None = None
     detected_at: str | None = None
+    place: Place | None = None
+    around: Around | None = None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

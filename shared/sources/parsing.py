@@ -1,9 +1,10 @@
 """From the entries of a payload to findings, and to the result of each entry. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import Annotated
 
@@ -11,10 +12,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain import event_size
 from shared.domain.alert import AlertReference
-from shared.domain.finding import Finding, in_text, merged
+from shared.domain.finding import Finding, Reported, in_text, merged
 from shared.errors import InvalidRequest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
-from shared.sources.findings import Found
+from shared.sources.findings import Found, located
 
 _LONGEST_URL = 2048
 _LONGEST_SOURCE = 200
@@ -151,17 +152,28 @@ def _item(entry: Entry, *, source: str, now: datetime) -> Item:
             return Item(Result.INVALID, why)
 
 
+def _found(entry: Text, search: Callable[..., tuple[Reported, ...]]) -> tuple[Finding, ...]:
+    """Return the findings of a text, each with the address that the text around it has; else those of its lines."""
+    own = () if entry.masked else tuple(reported.finding for reported in search(entry.text))
+    around = entry.around
+    if around is None:
+        return own
+    if own:
+        return located(own, search(around.text))
+    return tuple(reported.finding for reported in search(around.text, lines=(around.first, around.last)))
+
+
 def _of_text(entry: Text, *, source: str, now: datetime) -> Item:
     url = "".join(char for char in entry.url[:_LONGEST_URL] if char.isprintable()) if entry.url else None
-    found = in_text(
-        entry.text,
+    search = partial(
+        in_text,
         source=source[:_LONGEST_SOURCE],
         url=url or None,
         detected_at=Found(lambda: now).at(entry.detected_at),
     )
-    if not found:
-        return Item(Result.IGNORED, Skip.NO_CREDENTIAL.value)
-    findings = tuple(reported.finding for reported in found)
+    findings = _found(entry, search)
+    if not findings:
+        return Item(Result.IGNORED, (Skip.REDACTED if entry.masked else Skip.NO_CREDENTIAL).value)
     held = tuple(one for one in (finding.as_event_holds() for finding in findings) if one is not None)
     if held != findings:
         return Item(Result.INVALID, _TOO_LARGE, findings=held)

@@ -4,15 +4,19 @@ github.com/trufflesecurity/trufflehog, pkg/output/json.go and pkg/detectors/azur
 from their URLs: this module joins them again.
 """
 
+import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, object_of, text_of
+from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
 from shared.sources.json_body import parse
+from shared.sources.scanner_place import Place
 
 _NOT_AN_OBJECT = Invalid("The line is not a JSON object.")
-_PLACES = ("link", "repository", "file", "path", "url", "bucket", "image")
+_PLACES = ("repository", "path", "url", "bucket", "image")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 
 def read(body: bytes) -> Iterator[Entry]:
@@ -55,10 +59,11 @@ def _line(line: str) -> Entry:
 def _entry(result: object) -> Entry:
     if not isinstance(result, Mapping):
         return _NOT_AN_OBJECT
-    found = _text(result)
+    found, place = _text(result), _reported_lines(result)
     if found is None:
-        return Skipped(Skip.REDACTED) if text_of(result, "Redacted") else Invalid("`Raw` is missing or not a string.")
-    return Text(found, url=_place(result), detected_at=None)
+        masked = Text("", url=_place(result), place=place, masked=True)
+        return masked if text_of(result, "Redacted") else Invalid("`Raw` is missing or not a string.")
+    return Text(found, url=_place(result), place=place)
 
 
 def _text(result: Mapping[str, Any]) -> str | None:
@@ -70,7 +75,15 @@ def _text(result: Mapping[str, Any]) -> str | None:
     raw, both = text_of(result, "Raw"), text_of(result, "RawV2")
     if raw and both and raw.startswith("http") and both.startswith(raw):
         return f"{raw}?{both[len(raw) :].removeprefix('?')}"
-    return "\n".join(text for text in (_connection(both), both, raw) if text) or None
+    texts = (_connection(both), both, raw, *_legacy(result))
+    return "\n".join(text for text in texts if text) or None
+
+
+def _legacy(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of `--json-legacy`, which has no `Raw` (pkg/output/legacy_json.go)."""
+    if "stringsFound" in result:
+        yield text_of(result, "diff") or ""
+        yield from (text for text in list_of(result, "stringsFound") if isinstance(text, str))
 
 
 def _connection(both: str | None) -> str | None:
@@ -82,16 +95,40 @@ def _connection(both: str | None) -> str | None:
     if not isinstance(pair, Mapping):
         return None
     account, key = text_of(pair, "accountName"), text_of(pair, "accountKey")
-    return f"AccountName={account};AccountKey={key}" if account and key else None
+    return f"AccountName={_decoded_name(account)};AccountKey={key}" if account and key else None
+
+
+def _decoded_name(account: str) -> str:
+    """Return an account's name; what TruffleHog's decoder left in base64 has capitals, and no name has."""
+    if account.islower() or account.isdecimal():
+        return account
+    try:
+        decoded = base64.b64decode(account + "=" * (-len(account) % 4), validate=True).decode("ascii")
+    except ValueError:
+        return account
+    return decoded if _ACCOUNT.fullmatch(decoded) else account
 
 
 def _place(result: Mapping[str, Any]) -> str | None:
-    """Return where it was found: a link, else another location with its line."""
+    """Return where it was found: a link, else the file with repository, line and commit, else another location."""
+    place = _metadata(result)
+    link, file, line = text_of(place, "link"), text_of(place, "file") or text_of(result, "path"), place.get("line")
+    if link is not None:
+        return link
+    if file is None:
+        where = next((text for name in _PLACES if (text := text_of(place, name))), None)
+        return f"{where}:{line}" if where and isinstance(line, int) else where
+    repository = text_of(place, "repository") or text_of(place, "repository_local_path")
+    lines = _reported_lines(result)
+    where = str(lines) if lines is not None else file
+    return f"{repository.rstrip('/')}/{where}" if repository else where
+
+
+def _reported_lines(result: Mapping[str, Any]) -> Place | None:
+    place = _metadata(result)
+    return Place.of(place.get("file"), place.get("line"), commit=place.get("commit"))
+
+
+def _metadata(result: Mapping[str, Any]) -> Mapping[str, Any]:
     data = object_of(object_of(result, "SourceMetadata"), "Data")
-    for place in data.values():
-        if isinstance(place, Mapping):
-            where = next((text for name in _PLACES if (text := text_of(place, name))), None)
-            line = place.get("line")
-            at = f":{line}" if isinstance(line, int) and text_of(place, "link") is None else ""
-            return f"{where}{at}" if where else None
-    return None
+    return next((place for place in data.values() if isinstance(place, Mapping)), {})

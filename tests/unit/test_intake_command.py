@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,3 +86,26 @@ def test_file_of_the_user_has_no_limit_of_items(
     assert piped(monkeypatch, "\n".join(lines)) == 0
     assert len(Client.sent) == 1
     assert len(capsys.readouterr().out.splitlines()) == 10_002
+
+
+def test_masked_report_is_published_from_the_files_that_it_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.py").write_text(f"one\nurl = '{samples.account_sas()}'\n", encoding="utf-8")
+    finding = {"Match": "REDACTED", "Secret": "REDACTED", "File": "a.py", "StartLine": 2, "EndLine": 2}
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(json.dumps([finding]).encode())))
+
+    assert command.main(["gitleaks", "--root", str(tmp_path)]) == 0
+
+    [event] = Client.sent
+    assert event.data is not None
+    assert event.data["credential"]["host"] == samples.leak(samples.account_sas()).host
+
+
+def test_folder_that_is_none_publishes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"[]")))
+
+    assert command.main(["gitleaks", "--root", str(tmp_path / "none")]) == 2
+    assert "--root names no folder" in capsys.readouterr().err

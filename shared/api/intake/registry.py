@@ -18,21 +18,31 @@ from shared.setting_parsers import SecretSetting, webhook_key
 from shared.settings import Settings
 from shared.sources import (
     azure_devops,
+    betterleaks,
     cloudevents,
     defender,
+    detect_secrets,
     generic,
     github,
+    gitlab,
     gitleaks,
     json_body,
+    kingfisher,
     sarif,
+    trivy,
     trufflehog,
 )
 from shared.sources.entries import Entry
 
 TEXT_READERS: Mapping[str, Callable[[bytes], Iterable[Entry]]] = {
+    "betterleaks": betterleaks.read,
     "cloudevents": cloudevents.read,
+    "detect-secrets": detect_secrets.read,
+    "gitlab": gitlab.read,
     "gitleaks": gitleaks.read,
+    "kingfisher": kingfisher.read,
     "sarif": sarif.read,
+    "trivy": trivy.read,
     "trufflehog": trufflehog.read,
 }
 """The parsers of files and events, by source. Other sources use `generic`."""

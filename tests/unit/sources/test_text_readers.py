@@ -11,11 +11,12 @@ from shared.errors import InvalidRequest
 from shared.sas import extract
 from shared.sources import cloudevents, generic, gitleaks, sarif, trufflehog
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text
+from shared.sources.scanner_place import Place
 from tests.support import samples
 
 LEAK = samples.account_sas()
 KEY = samples.KEYS["key1"]
-READERS = {**TEXT_READERS, "wiz": generic.read}
+READERS = {name: TEXT_READERS.get(name, generic.read) for name in PAYLOADS}
 
 
 def read(source: str, payload: object) -> list[Entry]:
@@ -128,15 +129,51 @@ def test_trufflehog_storage_key_has_its_account() -> None:
     assert (credential.account, credential.kind) == (samples.ACCOUNT, "account_key")
 
 
-def test_redacted_trufflehog_result_is_ignored() -> None:
-    assert read("trufflehog", {"Raw": "", "Redacted": "https://x/****"}) == [Skipped(Skip.REDACTED)]
+def test_redacted_trufflehog_result_is_masked() -> None:
+    assert read("trufflehog", {"Raw": "", "Redacted": "https://x/****"}) == [Text("", masked=True)]
+
+
+def test_legacy_trufflehog_result_has_the_texts_that_it_found() -> None:
+    result = {"branch": "main", "diff": f"url = {LEAK}", "path": "a.py", "stringsFound": [LEAK, 7]}
+
+    assert extract(only("trufflehog", result).text) == (samples.leak(LEAK),)
+
+
+@pytest.mark.parametrize(
+    ("name", "account"),
+    [
+        ("contoso01", "contoso01"),
+        ("Y29udG9zbzAx", "contoso01"),
+        ("Y29udG9zbzA", "contoso0"),
+        ("Name", "Name"),
+        ("12", "12"),
+    ],
+)
+def test_name_that_trufflehog_left_in_base64_is_decoded(name: str, account: str) -> None:
+    both = json.dumps({"accountName": name, "accountKey": KEY})
+
+    assert f"AccountName={account};AccountKey={KEY}" in only("trufflehog", {"Raw": KEY, "RawV2": both}).text
 
 
 @pytest.mark.parametrize(
     ("place", "url"),
     [
         ({"Github": {"link": "https://github.com/x/y#L5", "line": 5}}, "https://github.com/x/y#L5"),
-        ({"Git": {"repository": "https://x/y.git", "file": "a.py", "line": 7}}, "https://x/y.git:7"),
+        ({"Git": {"repository": "https://x/y.git", "file": "a.py", "line": 7}}, "https://x/y.git/a.py:7"),
+        (
+            {
+                "Git": {
+                    "repository": "",
+                    "repository_local_path": "/src/y",
+                    "file": "a.py",
+                    "line": 7,
+                    "commit": "ab" * 20,
+                }
+            },
+            f"/src/y/a.py:7@{'ab' * 6}",
+        ),
+        ({"Git": {"repository": "https://x/y.git", "file": "a.py"}}, "https://x/y.git/a.py"),
+        ({"Git": {"repository": "https://x/y.git", "line": 7}}, "https://x/y.git:7"),
         ({"Filesystem": {"file": "/src/a.py", "line": 7}}, "/src/a.py:7"),
         ({"Docker": {"image": "x:latest"}}, "x:latest"),
         ({"Odd": 7}, None),
@@ -157,8 +194,10 @@ def test_gitleaks_match_is_used_if_it_contains_the_secret() -> None:
     assert only("gitleaks", [{"Match": LEAK}]).text == LEAK
 
 
-def test_redacted_gitleaks_finding_is_ignored() -> None:
-    assert read("gitleaks", [{"Match": "url=REDACTED", "Secret": "REDACTED"}]) == [Skipped(Skip.REDACTED)]
+def test_redacted_gitleaks_finding_is_masked() -> None:
+    finding = {"Match": "url=REDACTED", "Secret": "REDACTED", "File": "a.py", "StartLine": 3}
+
+    assert read("gitleaks", [finding]) == [Text("", "a.py:3", place=Place("a.py", 3, 3), masked=True)]
 
 
 def test_gitleaks_finding_has_its_location() -> None:

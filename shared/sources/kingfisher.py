@@ -1,0 +1,66 @@
+"""Kingfisher: its JSON report, or its JSON lines (`--format json` or `jsonl`). Its SARIF is read as SARIF.
+
+github.com/mongodb/kingfisher, src/reporter.rs: `rule`, and in `finding` `snippet`, `path`, `line`,
+`dependent_captures.AZURE_STORAGE_ACCOUNT_NAME`, and where it was asked for git metadata. A line with the counts of
+the scan follows the findings.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
+from shared.sources.scanner_place import Place
+
+_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
+_IS_OF_THE_SCAN = {"audit", "rules_applied"}  # lines beside those of the findings
+
+
+def read(body: bytes) -> Iterator[Entry]:
+    """Return one entry for each finding. Raises InvalidPayload where `body` is not UTF-8."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidPayload("The body is not UTF-8.") from None
+    for line in filter(str.strip, text.split("\n")):
+        yield from _of_line(line)
+
+
+def _of_line(line: str) -> Iterator[Entry]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        yield Invalid("The line is not JSON.")
+        return
+    if not isinstance(value, Mapping):
+        yield Invalid("The line is not a JSON object.")
+    elif isinstance(value.get("findings"), list):
+        yield from (_entry(finding) for finding in list_of(value, "findings"))
+    elif "finding" in value:
+        yield _entry(value)
+    elif not _IS_OF_THE_SCAN & value.keys():
+        yield Invalid("The line is neither a finding nor the counts of the scan.")
+
+
+def _entry(item: object) -> Entry:
+    if not isinstance(item, Mapping):
+        return Invalid("The finding is not an object.")
+    finding = object_of(item, "finding")
+    snippet = text_of(finding, "snippet")
+    if snippet is None:
+        return Invalid("`finding.snippet` is missing or not a string.")
+    account = text_of(object_of(finding, "dependent_captures"), _ACCOUNT)
+    text = f"AccountName={account};AccountKey={snippet}" if account else _labeled(item, snippet)
+    place = _place(finding)
+    return Text(text, url=str(place) if place is not None else text_of(finding, "path"), place=place)
+
+
+def _labeled(item: Mapping[str, Any], snippet: str) -> str:
+    """Return what was found with the name that the rule gives it: a key alone could be any service's."""
+    rule = text_of(object_of(item, "rule"), "id") or ""
+    return f"AccountKey={snippet}" if "azure-storage-account-key" in rule else snippet
+
+
+def _place(finding: Mapping[str, Any]) -> Place | None:
+    commit = text_of(object_of(object_of(finding, "git_metadata"), "commit"), "id")
+    return Place.of(finding.get("path"), finding.get("line"), commit=commit)

@@ -1,0 +1,1 @@
+sudo mount -t cifs //lucerne044e2e.file.core.windows.net/share /mnt -o username=lucerne044e2e,password=S3zYiXgtgBFrnJM3eGx47TZKiT8AyRggsv/JYdlT+nMPq3gC6joW9dC8AntPJj5UKY1xAcHcfa82+AStNyj5jA==,serverino

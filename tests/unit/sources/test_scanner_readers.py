@@ -1,0 +1,204 @@
+"""Readers of scanners' reports: malformed ones, masked values, and text wherever a format lets tools put it."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from shared.api.intake.registry import TEXT_READERS
+from shared.errors import InvalidRequest
+from shared.sas import extract
+from shared.sources.entries import Entry, Invalid, InvalidPayload, Text
+from shared.sources.parsing import Result, items_of
+from shared.sources.scanner_place import Around, Place
+from tests.support import samples
+from tests.support.samples import NOW
+
+LEAK = samples.account_sas()
+KEY = samples.KEYS["key1"]
+
+
+def read(source: str, payload: object) -> list[Entry]:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return list(TEXT_READERS[source](body))
+
+
+def only(source: str, payload: object) -> Text:
+    [entry] = read(source, payload)
+    assert isinstance(entry, Text), entry
+    return entry
+
+
+NEW = ("betterleaks", "detect-secrets", "gitlab", "kingfisher", "trivy")
+
+
+@pytest.mark.parametrize("source", NEW)
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 50_000, b"7", b"[]", b"{}", b'{"findings": 7}'])
+def test_malformed_report_is_refused_or_invalid(source: str, body: bytes) -> None:
+    try:
+        entries = read(source, body)
+    except (InvalidPayload, InvalidRequest):
+        return
+    assert all(isinstance(entry, Invalid) for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("source", "payload", "invalid"),
+    [
+        ("betterleaks", {"findings": [7, {}, {"match": {"full": 7}}]}, 3),
+        ("detect-secrets", {"results": {"a": [7], "b": 7}}, 2),
+        ("gitlab", {"vulnerabilities": [7]}, 1),
+        ("kingfisher", {"findings": [7, {}, {"finding": {"snippet": 7}}]}, 3),
+        ("trivy", {"SchemaVersion": 2, "Results": [7, {"Secrets": [7]}]}, 2),
+    ],
+)
+def test_malformed_item_is_invalid_alone(source: str, payload: object, invalid: int) -> None:
+    assert [type(entry) for entry in read(source, payload)] == [Invalid] * invalid
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_betterleaks_finding_has_its_match_its_components_and_its_place(lines: bool) -> None:
+    finding = {
+        "match": {"full": f"key = {KEY}", "value": KEY},
+        "location": {"path": "a.py", "start_line": 3, "end_line": 4},
+        "attributes": {"git.sha": "ab" * 20},
+        "component_sets": [7, {"components": [7, {"match": {"value": "account = robustmodels"}}]}],
+    }
+
+    entry = only("betterleaks", finding if lines else {"findings": [finding]})
+
+    assert entry.text == f"key = {KEY}\n{KEY}\naccount = robustmodels"
+    assert (entry.place, entry.url) == (Place("a.py", 3, 4, "ab" * 20), f"a.py:3@{'ab' * 6}")
+
+
+def test_redacted_betterleaks_finding_is_masked() -> None:
+    assert only("betterleaks", {"findings": [{"match": {"full": "key=REDACTED"}}]}).masked
+
+
+def test_kingfisher_finding_has_the_account_that_it_was_paired_with() -> None:
+    finding = {
+        "rule": {"id": "betterleaks.azure-storage-account-key"},
+        "finding": {"snippet": KEY, "dependent_captures": {"AZURE_STORAGE_ACCOUNT_NAME": "robustmodels"}},
+    }
+
+    assert extract(only("kingfisher", {"findings": [finding]}).text) == (samples.leak(samples.connection_string()),)
+
+
+def test_kingfisher_snippet_of_another_rule_has_no_label() -> None:
+    assert only("kingfisher", {"findings": [{"finding": {"snippet": LEAK}}]}).text == LEAK
+
+
+def test_kingfisher_line_of_the_scan_is_none_of_its_findings() -> None:
+    body = b'{"audit": {}}\n{"findings": 0, "rules_applied": 488}\n{"later": 1}\n7\nno json\n'
+
+    assert [type(entry) for entry in read("kingfisher", body)] == [Invalid] * 3
+
+
+def test_gitlab_vulnerability_has_its_extract_and_its_place() -> None:
+    location = {"file": "a.py", "start_line": 3, "end_line": 3, "commit": {"sha": "0000000"}}
+
+    entry = only("gitlab", {"vulnerabilities": [{"raw_source_code_extract": LEAK, "location": location}]})
+
+    assert (entry.text, entry.place) == (LEAK, Place("a.py", 3, 3, "0000000"))
+
+
+def test_gitlab_vulnerability_without_an_extract_is_masked() -> None:
+    assert only("gitlab", {"vulnerabilities": [{"location": {"file": "a.py", "start_line": 3}}]}).masked
+
+
+# SARIF, wherever the standard lets tools put text
+
+
+def result(**fields: Any) -> dict[str, Any]:
+    return {"runs": [{"results": [{"ruleId": "x", **fields}]}]}
+
+
+def physical(text: str) -> dict[str, Any]:
+    region = {"startLine": 2, "snippet": {"text": text}}
+    return {"physicalLocation": {"artifactLocation": {"uri": "a.py"}, "region": region}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"locations": [physical(LEAK)]},
+        {"relatedLocations": [physical(LEAK)]},
+        {"codeFlows": [{"threadFlows": [{"locations": [{"location": physical(LEAK)}]}]}]},
+        {"message": {"text": "See {0}", "arguments": [LEAK, 7]}},
+        {"message": {"markdown": LEAK}},
+        {"properties": {"match": LEAK, "count": 7}},
+        {"locations": [{"properties": {"match": LEAK}}]},
+        {"locations": [{"message": {"text": LEAK}}]},
+    ],
+)
+def test_sarif_result_has_its_text(fields: dict[str, Any]) -> None:
+    assert extract(only("sarif", result(**fields)).text) == (samples.leak(LEAK),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"codeFlows": [7, {"threadFlows": [7, {"locations": [7]}]}], "message": {"text": "x"}},
+        {"locations": [7, {"properties": 7, "message": 7}], "message": {"text": "x", "arguments": 7}},
+    ],
+)
+def test_malformed_parts_of_a_sarif_result_are_left_out(fields: dict[str, Any]) -> None:
+    assert only("sarif", result(**fields)).text == "x"
+
+
+@pytest.mark.parametrize("location", [{"uri": "a.py"}, {"index": 0}])
+@pytest.mark.parametrize("artifact", [{"location": {"uri": "a.py"}, "contents": {"text": f"one\n{LEAK}\n"}}])
+def test_content_of_a_file_in_the_log_is_the_text_around(location: dict[str, Any], artifact: dict[str, Any]) -> None:
+    place = {"physicalLocation": {"artifactLocation": location | {"uri": "a.py"}, "region": {"startLine": 2}}}
+    log = result(locations=[place], message={"text": "A token"})
+    log["runs"][0]["artifacts"] = [artifact]
+
+    entry = only("sarif", log)
+
+    assert entry.around == Around(f"one\n{LEAK}\n", 2, 2)
+    [item] = items_of([entry], source="sarif", now=NOW)
+    assert [finding.credential for finding in item.findings] == [samples.leak(LEAK)]
+
+
+@pytest.mark.parametrize("artifacts", [[7], [], [{"contents": 7}]])
+def test_log_without_the_content_has_no_text_around(artifacts: list[Any]) -> None:
+    place = {"physicalLocation": {"artifactLocation": {"index": 0}, "region": {"startLine": 2}}}
+    log = result(locations=[place], message={"text": LEAK})
+    log["runs"][0]["artifacts"] = artifacts
+
+    assert only("sarif", log).around is None
+
+
+@pytest.mark.parametrize(("rule", "is_key"), [("azure-storage-account-key", True), ("aws-secret", False)])
+def test_rule_of_a_sarif_result_says_that_a_bare_value_is_a_key(rule: str, is_key: bool) -> None:
+    unmarked = base64.b64encode(bytes(range(64))).decode()  # without the mark of keys of today
+
+    entry = only("sarif", result(ruleId=rule, locations=[physical(unmarked)], message={"text": "A secret"}))
+
+    assert bool(extract(entry.text)) is is_key
+
+
+# Text around a place
+
+
+def test_bare_key_has_the_account_that_stands_around_it() -> None:
+    around = Around(f"account_name = robustmodels\nother = {samples.blob_sas()}\nAccountKey = {KEY}\n", 3, 3)
+
+    [item] = items_of([Text(f"AccountKey={KEY}", around=around)], source="x", now=NOW)
+
+    assert [finding.everywhere[0].account for finding in item.findings] == ["robustmodels"]
+
+
+def test_masked_result_has_the_credentials_of_its_lines_alone() -> None:
+    around = Around(f"{samples.blob_sas()}\n{LEAK}\n", 2, 2)
+
+    [item] = items_of([Text("", around=around, masked=True)], source="x", now=NOW)
+
+    assert [finding.credential for finding in item.findings] == [samples.leak(LEAK)]
+
+
+def test_masked_result_without_a_text_is_ignored_as_redacted() -> None:
+    [item] = items_of([Text("sig=****", masked=True)], source="x", now=NOW)
+
+    assert (item.result, item.reason) == (Result.IGNORED, "redacted")
