@@ -7,7 +7,7 @@ from functools import cache
 import azure.functions as func
 
 from shared.app import App, IntakeApp
-from shared.domain.finding import Report
+from shared.domain.report import Report
 from shared.errors import SettingsError
 from shared.factories.http import Http
 from shared.factories.intake import IntakeServices

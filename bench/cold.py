@@ -18,7 +18,7 @@ from azure.core.messaging import CloudEvent
 from bench.figures import Figure, median
 from bench.warm import Latencies
 from local.cloud.cloud import ROOT, LocalCloud, running
-from shared.domain import finding
+from shared.domain import report as findings
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 from tests.support.samples import ENVIRONMENT
@@ -110,7 +110,7 @@ async def revocations_of_new_processes(folder: Path, latencies: Latencies, *, ru
 
 async def _cold_revocation(deployment: Deployment, note: Path) -> ColdRevocation:
     account = await deployment.account()
-    [reported] = finding.in_text(
+    [reported] = findings.in_text(
         account_sas(account.name, account.keys["key1"]), source="bench", url=None, detected_at=datetime.now(UTC)
     )
     found = reported.finding
@@ -119,7 +119,7 @@ async def _cold_revocation(deployment: Deployment, note: Path) -> ColdRevocation
     await deployment.cloud.start_host(0)
     served = datetime.now(UTC)
     await deployment.publish(
-        CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data())
+        CloudEvent(source="/bench", type=findings.REPORTED, id=found.fingerprint, data=found.to_data())
     )
     process = await _process_at_regeneration(deployment.cloud, note)
     await deployment.settled(found.fingerprint, until=is_closed)

@@ -23,7 +23,8 @@ from bench.figures import Figure
 from bench.memory import peak_mb
 from bench.warm import Latencies
 from local.memory.exchange import Answer, Request, Service
-from shared.domain.finding import REPORTED, Finding, in_text
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED, in_text
 from tests.simulation.accounts import PlannedAccount, new_key
 from tests.simulation.faults import Fate, Schedule
 from tests.simulation.hosts import Tokens, load_app

@@ -18,7 +18,7 @@ from bench.figures import Figure, median
 from local.cloud.cloud import LocalCloud, running
 from local.network.faults import Effect, Fault
 from local.tenant.model import Account, RecordedRequest
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.states import State
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
@@ -136,10 +136,10 @@ async def revoke(deployment: Deployment, account: Account) -> Revocation:
     """Leak a token of the account, and wait until it is revoked and everybody notified."""
     first = deployment.cloud.model.requests[-1].sequence if deployment.cloud.model.requests else 0
     leak = account_sas(account.name, account.keys["key1"])
-    [reported] = finding.in_text(leak, source="bench", url=None, detected_at=datetime.now(UTC))
+    [reported] = findings.in_text(leak, source="bench", url=None, detected_at=datetime.now(UTC))
     found = reported.finding
     await deployment.publish(
-        CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data())
+        CloudEvent(source="/bench", type=findings.REPORTED, id=found.fingerprint, data=found.to_data())
     )
     record = await deployment.settled(found.fingerprint, until=is_closed)
     requests = [request for request in deployment.cloud.model.requests if request.sequence > first]

@@ -17,7 +17,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from conformance import azd
 from conformance.place import RESOURCE_MANAGER, Place
 from shared.cloud.data_plane import Answer, send
-from shared.domain.finding import REPORTED, in_text
+from shared.domain.report import REPORTED, in_text
 
 _ROLES = Path(__file__).resolve().parent.parent / "infra/roles.json"
 _WAIT = 900.0

@@ -19,7 +19,7 @@ from azure.storage.blob import (
     generate_account_sas,
 )
 
-from shared.domain import finding
+from shared.domain import report as findings
 
 ACCOUNT = "robustmodels"
 OWNER = "model-owner@contoso.com"
@@ -87,7 +87,7 @@ def attack(found: Leak) -> list[str]:
 
 def report(found: Leak, topic_endpoint: str) -> datetime:
     """Publish the finding without its secret, as a scanner does; return when."""
-    reported = finding.in_text(
+    reported = findings.in_text(
         found.readme,
         source="repository scanner",
         url="https://github.com/contoso/robust-models/blob/main/README.md",
@@ -96,7 +96,7 @@ def report(found: Leak, topic_endpoint: str) -> datetime:
     events = [
         CloudEvent(
             source="/scanners/repositories",
-            type=finding.REPORTED,
+            type=findings.REPORTED,
             id=item.finding.fingerprint,
             data=item.finding.to_data(),
         )

@@ -26,7 +26,7 @@ from local.tenant.senders import (
     DefenderAlert,
     GitHubAlert,
 )
-from shared.domain.finding import REPORTED
+from shared.domain.report import REPORTED
 from shared.sas import Kind, Leak, extract_leaks, verify
 
 SOURCES = ("github", "azure-devops", "defender", *SIGNING)

@@ -10,7 +10,8 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.cloud.errors import from_azure, translate_errors
 from shared.domain import event_size
-from shared.domain.finding import REPORTED, Finding
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED
 from shared.errors import Blocked, FindingTooLarge, SasquashError, TransientFailure
 
 _LARGEST = 800_000  # bytes of one request; Event Grid takes a megabyte, envelopes included

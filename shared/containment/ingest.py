@@ -10,8 +10,9 @@ from shared.containment.dedup_cache import DedupCache
 from shared.containment.lookup import AccountLookup
 from shared.containment.service import INLINE_BUDGET, Containment
 from shared.containment.verdicts import conclude
-from shared.domain import finding as findings
-from shared.domain.finding import Report, Reported
+from shared.domain import report as findings
+from shared.domain.finding import Reported
+from shared.domain.report import Report
 from shared.domain.states import Reason, State
 from shared.errors import MalformedEvent
 from shared.persistence.queues import SAFETY_NET

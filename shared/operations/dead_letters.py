@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
 from shared.containment.ingest import Ingest, Urgency
-from shared.domain.finding import Report, report_of_event
+from shared.domain.report import Report, report_of_event
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason
 from shared.domain.text import Foreign

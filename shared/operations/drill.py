@@ -14,7 +14,7 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.event_grid import Publisher
 from shared.domain.account import AccountKey
 from shared.domain.decision.policy import Mode
-from shared.domain.finding import in_text
+from shared.domain.report import in_text
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.target import KEY_NAMES

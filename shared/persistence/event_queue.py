@@ -7,7 +7,7 @@ A message is one event in either schema, as JSON or as base64 of it: reports abo
 import json
 from collections.abc import Mapping
 
-from shared.domain.finding import Report, report_of_event
+from shared.domain.report import Report, report_of_event
 from shared.errors import MalformedEvent
 from shared.persistence.queues import json_in
 

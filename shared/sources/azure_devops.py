@@ -15,8 +15,9 @@ from urllib.parse import quote, unquote
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
-from shared.domain.finding import Finding, in_text
+from shared.domain.finding import Finding
 from shared.domain.guid import is_guid
+from shared.domain.report import in_text
 from shared.errors import Blocked
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
 from shared.sources.findings import Found

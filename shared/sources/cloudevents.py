@@ -7,7 +7,7 @@ prove nothing (design decision 4).
 
 from collections.abc import Iterator, Mapping
 
-from shared.domain.finding import REPORTED, report_of_event
+from shared.domain.report import REPORTED, report_of_event
 from shared.errors import MalformedEvent
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, text_of
 from shared.sources.json_body import parse

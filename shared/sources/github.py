@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
-from shared.domain.finding import Finding, in_text
+from shared.domain.finding import Finding
+from shared.domain.report import in_text
 from shared.errors import Blocked
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
 from shared.sources.findings import Found, located

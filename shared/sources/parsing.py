@@ -12,7 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain import event_size
 from shared.domain.alert import AlertReference
-from shared.domain.finding import Finding, Reported, in_text, merged
+from shared.domain.finding import Finding, Reported, merged
+from shared.domain.report import in_text
 from shared.errors import InvalidRequest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
 from shared.sources.findings import Found, located

@@ -10,7 +10,7 @@ from azure.core.messaging import CloudEvent
 
 from local.network.faults import Effect, Fault
 from local.tenant.model import Account
-from shared.domain.finding import REPORTED, in_text
+from shared.domain.report import REPORTED, in_text
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from tests.chaos.invariants import Leak, violations

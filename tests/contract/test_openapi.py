@@ -12,7 +12,7 @@ import pytest
 
 from shared.api.auth.access_tokens import Role
 from shared.api.revocations import requests
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.alert import AlertSource
 from shared.domain.caller import Caller
 from shared.domain.execution import KeyDistributionOutcome, Outcome, Verification
@@ -131,7 +131,7 @@ def requests_shown() -> Iterator[Any]:
 def record_shown() -> Revocation:
     """The record of the first example, after its key was regenerated."""
     text = next(iter(requests_shown())).values[2]["text"]
-    [reported] = finding.in_text(
+    [reported] = findings.in_text(
         text,
         source="github",
         url="https://github.com/contoso/x/README.md",

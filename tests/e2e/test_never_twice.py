@@ -7,7 +7,7 @@ from azure.core.messaging import CloudEvent
 from azure.storage.queue.aio import QueueClient
 
 from local.tenant.model import STATE_ACCOUNT
-from shared.domain.finding import REPORTED, in_text
+from shared.domain.report import REPORTED, in_text
 from tests.support.deployment import Deployment, Developer, is_closed
 from tests.support.leaks import account_sas
 from tests.support.patience import PATIENCE

@@ -7,8 +7,8 @@ import pytest
 from azure.core.messaging import CloudEvent
 
 from local.tenant.model import Account, new_storage_key
-from shared.domain import finding
-from shared.domain.finding import Report
+from shared.domain import report as findings
+from shared.domain.report import Report
 from shared.domain.states import Reason, State
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, blob_sas
@@ -73,8 +73,8 @@ async def test_foreign_account_is_searched_and_not_touched(deployment: Deploymen
 
 
 async def test_malformed_event_becomes_an_incident(deployment: Deployment) -> None:
-    event = CloudEvent(source="/tests", type=finding.REPORTED, id="no-finding", data={"credential": {"kind": "?"}})
-    stand_in = finding.unreadable(Report("no-finding", "", "/tests", None), now=datetime.now(UTC))
+    event = CloudEvent(source="/tests", type=findings.REPORTED, id="no-finding", data={"credential": {"kind": "?"}})
+    stand_in = findings.unreadable(Report("no-finding", "", "/tests", None), now=datetime.now(UTC))
 
     await deployment.publish(event)
     record = await deployment.settled(stand_in.fingerprint, until=lambda r: r.filed is not None)

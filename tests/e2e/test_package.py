@@ -14,7 +14,7 @@ import pytest
 
 from local.cloud.cloud import LocalCloud, running
 from local.reporters import reports
-from shared.domain import finding
+from shared.domain import report as findings
 from tests.support.bicep import ROOT, functions
 from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import HostProcess, running_host
@@ -103,7 +103,7 @@ async def test_leak_accepted_by_the_intake_app_is_revoked_by_the_responder_app(d
         answer = await client.post(url, content=posted.body, headers=posted.headers)
     assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
     # Not from the answer: where reading the alert takes long, the answer comes first.
-    [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
+    [reported] = findings.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
     record = await deployment.settled(reported.finding.fingerprint, until=is_closed)
 
     assert deployment.rotations(account) == ["key2"]

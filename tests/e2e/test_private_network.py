@@ -18,8 +18,10 @@ from local.event_grid.storage_queue import Encoding
 from local.network.faults import Effect, Fault
 from local.reporters import reports
 from local.tenant.model import STATE_ACCOUNT
-from shared.domain import event_size, finding
-from shared.domain.finding import REPORTED, Finding
+from shared.domain import event_size
+from shared.domain import report as findings
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from tests.support.bicep import functions
@@ -54,7 +56,7 @@ def queue(of: Deployment, name: str) -> QueueClient:
 
 
 def reported(leaked: str) -> Finding:
-    [found] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    [found] = findings.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
     return found.finding
 
 

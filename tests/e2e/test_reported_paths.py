@@ -8,7 +8,7 @@ from azure.core.messaging import CloudEvent
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from local.tenant.model import Account
-from shared.domain.finding import REPORTED, in_text
+from shared.domain.report import REPORTED, in_text
 from shared.domain.states import Reason, State
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import blob_sas, later

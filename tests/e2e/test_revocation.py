@@ -9,7 +9,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.execution import Outcome
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
@@ -61,11 +61,11 @@ async def test_event_grid_schema_report_revokes_key(deployment: Deployment) -> N
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key2"])
     event = EventGridEvent(
-        subject="tests", event_type=finding.REPORTED, data={"secret": leaked, "source": "test"}, data_version="1"
+        subject="tests", event_type=findings.REPORTED, data={"secret": leaked, "source": "test"}, data_version="1"
     )
 
     await deployment.publish(event)
-    [reported] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    [reported] = findings.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
     record = await deployment.settled(reported.finding.fingerprint)
 
     assert record.state is State.CLOSED, record.detail
@@ -77,11 +77,11 @@ async def test_twenty_reports_on_two_hosts_are_one_rotation_one_incident_and_one
 ) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key2"])
-    [reported] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    [reported] = findings.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
 
     await deployment.publish(
         *(
-            CloudEvent(source="/tests", type=finding.REPORTED, id=f"copy-{number}", data=reported.finding.to_data())
+            CloudEvent(source="/tests", type=findings.REPORTED, id=f"copy-{number}", data=reported.finding.to_data())
             for number in range(20)
         )
     )

@@ -14,7 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local.tenant.model import KEY_VAULT, STATE_ACCOUNT, Account
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.execution import KeyDistributionOutcome
 from shared.domain.states import State
 from tests.e2e.test_smallest_action import delegated
@@ -131,7 +131,7 @@ async def test_secrets_of_policies_and_delegation_keys_are_written_nowhere(deplo
     await deployment.settled(fingerprint)
     sent = run.leak(await delegated(deployment, place))
     await deployment.publish(_raw_event(sent))  # Event Grid itself has it then, and is left out of the search
-    [reported] = finding.in_text(sent, source="test", url=None, detected_at=place.account.created_at)
+    [reported] = findings.in_text(sent, source="test", url=None, detected_at=place.account.created_at)
     await deployment.settled(reported.finding.fingerprint)
     await run.queues()
 
@@ -178,7 +178,7 @@ async def test_access_tokens_of_people_are_written_nowhere(deployment: Deploymen
 
 def _raw_event(secret: str) -> EventGridEvent:
     data = {"secret": secret, "source": "test"}
-    return EventGridEvent(subject="tests", event_type=finding.REPORTED, data=data, data_version="1")
+    return EventGridEvent(subject="tests", event_type=findings.REPORTED, data=data, data_version="1")
 
 
 async def _control(deployment: Deployment, path: str, body: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from azure.eventgrid import EventGridEvent
 from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.execution import Outcome
 from shared.domain.states import State
 from shared.domain.target import ActionKind
@@ -82,10 +82,13 @@ async def test_valid_user_delegation_sas_is_revoked_with_the_delegation_keys_onl
 
     await deployment.publish(
         EventGridEvent(
-            subject="tests", event_type=finding.REPORTED, data={"secret": leaked, "source": "test"}, data_version="1"
+            subject="tests",
+            event_type=findings.REPORTED,
+            data={"secret": leaked, "source": "test"},
+            data_version="1",
         )
     )
-    [reported] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    [reported] = findings.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
     record = await deployment.settled(reported.finding.fingerprint)
 
     assert record.state is State.CLOSED, record.detail

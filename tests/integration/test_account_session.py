@@ -9,7 +9,8 @@ from local.network.faults import Effect
 from local.tenant.model import STATE_ACCOUNT, Account
 from shared.app import App
 from shared.containment import account_session
-from shared.domain.finding import Finding, read
+from shared.domain.finding import Finding
+from shared.domain.report import read
 from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message

@@ -10,7 +10,8 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from local.tenant.model import Account
-from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED, Report
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.persistence import outages

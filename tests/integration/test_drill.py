@@ -6,7 +6,7 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account
-from shared.domain.finding import REPORTED, Report
+from shared.domain.report import REPORTED, Report
 from shared.domain.states import State
 from shared.errors import NotFound, TransientFailure
 from shared.persistence.queues import Message

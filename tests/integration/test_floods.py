@@ -12,7 +12,8 @@ import pytest
 
 from local.tenant.model import SECURITY_MAILBOX, Account, Mail
 from shared.cloud.graph import Graph
-from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED, Report
 from shared.domain.states import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message

@@ -11,7 +11,8 @@ from azure.storage.queue.aio import QueueClient
 
 from local.tenant.model import Account
 from shared.domain.caller import Caller
-from shared.domain.finding import REPORTED, Finding
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.errors import SasquashError, WrongState

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from local.tenant.model import new_storage_key
-from shared.domain import finding as findings
+from shared.domain import report as findings
 from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

@@ -9,7 +9,7 @@ import pytest
 
 from local.tenant.model import Account
 from shared.app import App
-from shared.domain.finding import Report
+from shared.domain.report import Report
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.persistence.hourly_groups import Begun

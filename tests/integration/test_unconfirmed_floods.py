@@ -10,7 +10,8 @@ import pytest
 from local.tenant.model import Account, Incident, Mail
 from shared.app import App
 from shared.domain.alert import AlertEvidence
-from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED, Report
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.errors import SasquashError

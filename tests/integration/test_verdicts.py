@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from local.tenant.model import STATE_ACCOUNT, TENANT_ID, new_storage_key
-from shared.domain import finding as findings
-from shared.domain.finding import REPORTED, Report, Reported
+from shared.domain import report as findings
+from shared.domain.finding import Reported
+from shared.domain.report import REPORTED, Report
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.errors import TransientFailure

@@ -17,7 +17,7 @@ import pytest
 
 from bench.storm import Shape, _finding, _scenario
 from local.memory.exchange import Answer, Request, Service
-from shared.domain.finding import REPORTED
+from shared.domain.report import REPORTED
 from tests.simulation.faults import Fate, Schedule
 from tests.simulation.hosts import Tokens, load_app
 from tests.simulation.loop import JumpingLoop

@@ -20,7 +20,8 @@ from azure.storage.blob import (
 from azure.storage.queue import generate_queue_sas
 
 from local.tenant.model import AccessPolicy, DelegationKey, SignedIdentifier
-from shared.domain.finding import Finding, in_text
+from shared.domain.finding import Finding
+from shared.domain.report import in_text
 from tests.simulation.accounts import KEYS, PlannedAccount, new_key
 from tests.simulation.loop import EPOCH
 

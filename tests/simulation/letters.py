@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.finding import REPORTED
+from shared.domain.report import REPORTED
 from tests.simulation.leaks import PlannedLeak
 from tests.simulation.loop import EPOCH
 

@@ -15,7 +15,7 @@ from typing import Any
 from azure.keyvault.secrets._shared import http_challenge_cache
 
 from local.tenant.model import storage
-from shared.domain.finding import REPORTED
+from shared.domain.report import REPORTED
 from tests.simulation import judgment, people
 from tests.simulation.accounts import new_key
 from tests.simulation.faults import LATEST_ACTION, Schedule

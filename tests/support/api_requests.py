@@ -7,7 +7,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.approval import Approval
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
@@ -75,7 +75,7 @@ class MemoryRevocations:
 
     async def dry_run(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
         self._note(request, caller)
-        found = finding.in_text(
+        found = findings.in_text(
             request.text,
             source=request.source,
             url=request.url,

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from local.tenant.model import Account
-from shared.domain import finding as findings
-from shared.domain.finding import Report
+from shared.domain import report as findings
+from shared.domain.report import Report
 
 VERIFICATION = "sasquashproof"
 REGENERATE = "/regenerateKey"

@@ -19,7 +19,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.persistence.revocations import Ledger
@@ -80,10 +80,12 @@ class Deployment:
 
     async def report(self, text: str) -> list[str]:
         """Publish a secret-free finding for each credential in `text`; return the fingerprints."""
-        reported = finding.in_text(text, source="test", url="https://example.com/leak", detected_at=datetime.now(UTC))
+        reported = findings.in_text(
+            text, source="test", url="https://example.com/leak", detected_at=datetime.now(UTC)
+        )
         found = [each.finding for each in reported]
         await self.publish(
-            *(CloudEvent(source="/tests", type=finding.REPORTED, id=f.fingerprint, data=f.to_data()) for f in found)
+            *(CloudEvent(source="/tests", type=findings.REPORTED, id=f.fingerprint, data=f.to_data()) for f in found)
         )
         return [item.fingerprint for item in found]
 

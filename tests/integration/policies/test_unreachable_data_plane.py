@@ -3,7 +3,7 @@
 import asyncio
 
 from local.network.faults import Effect
-from shared.domain import finding as findings
+from shared.domain import report as findings
 from shared.domain.execution import Outcome
 from shared.domain.states import Reason, State
 from shared.persistence.queues import Message

@@ -4,7 +4,8 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.cloud.event_grid import Publisher
-from shared.domain.finding import REPORTED, Finding, Report, read
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED, Report, read
 from shared.errors import FindingTooLarge, TransientFailure
 from tests.support import samples
 from tests.support.intake import Topic

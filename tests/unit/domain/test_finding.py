@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain import finding as findings
-from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain import report as findings
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED, Report
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from tests.support import other_services, samples

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain import finding as findings
 from shared.domain import readings
-from shared.domain.finding import REPORTED, Finding, Report, merged
+from shared.domain import report as findings
+from shared.domain.finding import Finding, merged
 from shared.domain.readings import LARGEST, MOST
+from shared.domain.report import REPORTED, Report
 from shared.errors import MalformedEvent
 from shared.sas import Credential, signed_parts
 from tests.support import samples

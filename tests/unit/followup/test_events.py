@@ -8,7 +8,8 @@ from azure.core.exceptions import HttpResponseError, ServiceResponseError
 from azure.core.rest import HttpRequest
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from shared.domain.finding import REPORTED, Finding
+from shared.domain.finding import Finding
+from shared.domain.report import REPORTED
 from shared.domain.revocation import Change, Revocation
 from shared.domain.states import Reason, State
 from shared.errors import Blocked, Throttled, TransientFailure

@@ -110,8 +110,11 @@ def test_no_notice_holds_anything_that_can_be_found_in_it(leak: str) -> None:
         assert {what: extract(text) for what, text in notices(record) if extract(text)} == {}
 
 
+MASKING = {"detect-secrets", "trivy"}  # what they report has no text
+
+
 @pytest.mark.parametrize("leak", LEAKS, ids=range(len(LEAKS)))
-@pytest.mark.parametrize("source", [*TEXT_READERS, "generic"])
+@pytest.mark.parametrize("source", sorted({*TEXT_READERS, "generic"} - MASKING))
 def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -> None:
     [*_, revoked, _, _, _, _] = records(leak)
     for _, text in notices(revoked):
@@ -119,6 +122,9 @@ def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -
             "trufflehog": json.dumps({"Raw": text, "RawV2": text}),
             "gitleaks": json.dumps([{"Match": text, "Secret": text}]),
             "sarif": json.dumps({"runs": [{"results": [{"message": {"text": text}}]}]}),
+            "betterleaks": json.dumps({"findings": [{"match": {"full": text}}]}),
+            "gitlab": json.dumps({"vulnerabilities": [{"raw_source_code_extract": text}]}),
+            "kingfisher": json.dumps({"findings": [{"finding": {"snippet": text}}]}),
             "cloudevents": json.dumps({"specversion": "1.0", "id": "1", "type": "x", "data": {"secret": text}}),
         }.get(source) or json.dumps({"findings": [{"text": text}]})
         read = TEXT_READERS.get(source, generic.read)

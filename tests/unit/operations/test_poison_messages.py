@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from shared import redaction
-from shared.domain.finding import REPORTED, Report
+from shared.domain.report import REPORTED, Report
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.operations.poison_messages import PoisonMessages
 from shared.persistence.queues import Message

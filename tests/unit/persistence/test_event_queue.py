@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.finding import REPORTED, Report
+from shared.domain.report import REPORTED, Report
 from shared.errors import MalformedEvent
 from shared.persistence.event_queue import read
 

@@ -9,7 +9,7 @@ import pytest
 from shared.api.revocations import account_matching as module
 from shared.api.revocations.account_matching import AccountMatcher
 from shared.cloud.accounts import AccountRef
-from shared.domain import finding as findings
+from shared.domain import report as findings
 from shared.domain.account import AccountKey
 from shared.domain.azure_clouds import CLOUDS, CloudName
 from shared.domain.finding import Reported

@@ -19,8 +19,9 @@ from shared.domain.decision.evaluation import Evaluation, Known, evaluate, polic
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import may_be_asked, with_answer
 from shared.domain.execution import Liveness
-from shared.domain.finding import Finding, in_text
+from shared.domain.finding import Finding
 from shared.domain.known_paths import MOST, KnownPath
+from shared.domain.report import in_text
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
