@@ -51,11 +51,14 @@ class Pruning:
         await self._outbox.begin_pruning(record.fingerprint)
         if record.execution is not None and record.account is not None:  # it counted for a day
             await self._accounts.forget_rotation(record.account.name, record.execution)
+        owns_secret = not record.duplicate_of  # else it is another record's
+        if owns_secret:  # before the record, without which nothing would name this row any more
+            await self._secrets.forget(record.finding)
         removed = await self._replace(record, _left(record, stored, now=now))
         if removed:
             await self._index.forget(record.fingerprint, record.changes[-1])
-            if not record.duplicate_of:  # else it is another record's
-                await self._secrets.forget(record.finding)
+        elif owns_secret:
+            await self._secrets.take_over(record.finding)
         await self.finish(record.fingerprint)
         return removed
 

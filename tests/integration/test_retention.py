@@ -49,7 +49,9 @@ def finding() -> Finding:
 async def dismissed(app: App, leak: Finding | None = None) -> Revocation:
     """A record with nothing open, which is copied."""
     store = app.fast_path.store
-    record, _ = await store.revocations.claim(leak or finding())
+    leak = leak or finding()
+    assert await app.fast_path.secret_index.record_of(leak) == leak.fingerprint
+    record, _ = await store.revocations.claim(leak)
     record = await store.revocations.save(
         record.end(Reason.EXPIRED, now=store.clock(), detail="The token expired."), what="Ended."
     )
@@ -239,6 +241,7 @@ async def test_leak_that_is_reported_while_its_record_is_removed_is_not_lost(dri
         kept = await driver.record(record.fingerprint)
         assert kept.state is State.RECEIVED, f"stopped at {at}"
         assert [entry.what for entry in await driver.history(record.fingerprint)][-1] == "Again."
+        assert any(key.startswith("secret~") for key in await everything(app, record)), "its secret still leads to it"
 
 
 async def test_run_that_ends_at_any_call_is_finished_by_the_next(driver: Driver, app: App) -> None:
