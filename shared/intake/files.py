@@ -15,7 +15,6 @@ from urllib.parse import unquote
 from shared.sources.scanner_place import Around, Place
 
 _LARGEST = 8 * 1024 * 1024  # bytes of a file
-_LINES_AROUND = 60
 _GIT_TIME = 20.0  # seconds
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
@@ -36,14 +35,7 @@ class Files:
     def around(self, place: Place) -> Around | None:
         """Return the lines around a place; None where there is no such file, or its lines are not there."""
         text = self._read(place.file, place.commit)
-        if text is None:
-            return None
-        lines = text.split("\n")
-        if place.first > len(lines):
-            return None
-        start = max(place.first - 1 - _LINES_AROUND, 0)
-        wanted = lines[start : place.last + _LINES_AROUND]
-        return Around("\n".join(wanted), place.first - start, place.last - start)
+        return Around.of(text, place) if text is not None else None
 
     def _content(self, file: str, commit: str | None) -> str | None:
         for name in _names(file):

@@ -133,10 +133,9 @@ def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]
     published = merged(finding for item in items for finding in item.findings)
     by_secret: dict[object, Finding] = {}
     for finding in published:
-        by_secret.setdefault(finding.secret or finding.fingerprint, finding)
+        by_secret.setdefault(_identity(finding), finding)
     named = (
-        replace(item, findings=tuple(by_secret.get(one.secret or one.fingerprint, one) for one in item.findings))
-        for item in items
+        replace(item, findings=tuple(by_secret.get(_identity(one), one) for one in item.findings)) for item in items
     )
     return tuple(named), published
 
@@ -154,14 +153,24 @@ def _item(entry: Entry, *, source: str, now: datetime) -> Item:
 
 
 def _found(entry: Text, search: Callable[..., tuple[Reported, ...]]) -> tuple[Finding, ...]:
-    """Return the findings of a text, each with the address that the text around it has; else those of its lines."""
+    """Return the findings of a text, each with the address that the text around it has; else those of its lines.
+
+    A tool may cut a value out of a longer one, such as what looks like a key out of an encoded text: then its lines
+    say what it is.
+    """
     own = () if entry.masked else tuple(reported.finding for reported in search(entry.text))
     around = entry.around
     if around is None:
         return own
-    if own:
-        return located(own, search(around.text))
-    return tuple(reported.finding for reported in search(around.text, lines=(around.first, around.last)))
+    whole = search(around.text)
+    known = {_identity(reported.finding) for reported in whole}
+    is_cut = entry.text in around.text and any(_identity(finding) not in known for finding in own)
+    of_lines = search(around.text, lines=(around.first, around.last)) if is_cut or not own else ()
+    return tuple(reported.finding for reported in of_lines) or located(own, whole)
+
+
+def _identity(finding: Finding) -> object:
+    return finding.secret or finding.fingerprint
 
 
 def _of_text(entry: Text, *, source: str, now: datetime) -> Item:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _LONGEST_PATH = 4096
+_LINES_AROUND = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,13 @@ class Around:
     text: str = field(repr=False)
     first: int
     last: int
+
+    @classmethod
+    def of(cls, text: str, place: Place) -> "Around | None":
+        """Return what stands around a place in its file's text; None where the text does not have its lines."""
+        lines = text.split("\n")
+        if place.first > len(lines):
+            return None
+        start = max(place.first - 1 - _LINES_AROUND, 0)
+        wanted = lines[start : place.last + _LINES_AROUND]
+        return cls("\n".join(wanted), place.first - start, place.last - start)

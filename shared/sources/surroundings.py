@@ -11,6 +11,6 @@ def with_surroundings(entries: Iterable[Entry], read: Callable[[Place], Around |
     """Yield the entries with the text around their places, as far as `read` can read it."""
     for entry in entries:
         if isinstance(entry, Text) and entry.place is not None:
-            yield replace(entry, around=read(entry.place))
+            yield replace(entry, around=read(entry.place) or entry.around)
         else:
             yield entry

@@ -30,7 +30,7 @@ def only(source: str, payload: object) -> Text:
     return entry
 
 
-NEW = ("betterleaks", "detect-secrets", "gitlab", "kingfisher", "trivy")
+NEW = ("betterleaks", "detect-secrets", "ggshield", "gitlab", "kingfisher", "secretlint", "trivy")
 
 
 @pytest.mark.parametrize("source", NEW)
@@ -48,7 +48,16 @@ def test_malformed_report_is_refused_or_invalid(source: str, body: bytes) -> Non
     [
         ("betterleaks", {"findings": [7, {}, {"match": {"full": 7}}]}, 3),
         ("detect-secrets", {"results": {"a": [7], "b": 7}}, 2),
+        (
+            "ggshield",
+            {
+                "scans": [7],
+                "entities_with_incidents": [7, {"incidents": [7, {"occurrences": [7]}]}],
+            },
+            4,
+        ),
         ("gitlab", {"vulnerabilities": [7]}, 1),
+        ("secretlint", [7, {"messages": [7]}], 2),
         ("kingfisher", {"findings": [7, {}, {"finding": {"snippet": 7}}]}, 3),
         ("trivy", {"SchemaVersion": 2, "Results": [7, {"Secrets": [7]}]}, 2),
     ],
@@ -74,6 +83,31 @@ def test_betterleaks_finding_has_its_match_its_components_and_its_place(lines: b
 
 def test_redacted_betterleaks_finding_is_masked() -> None:
     assert only("betterleaks", {"findings": [{"match": {"full": "key=REDACTED"}}]}).masked
+
+
+def test_ggshield_occurrence_has_the_other_parts_of_its_incident_and_the_line_after_its_commit() -> None:
+    account = {"match": "robustmodels", "type": "account", "line_start": 1, "line_end": 1, "post_line_start": 7}
+    key = {"match": KEY, "type": "key", "line_start": 2, "line_end": 2, "post_line_start": 8, "post_line_end": 8}
+    entity = {"filename": "a.py", "incidents": [{"occurrences": [account, key]}]}
+    report = {"type": "commit-range", "scans": [{"id": "ab" * 20, "entities_with_incidents": [entity]}]}
+
+    entries = read("ggshield", report)
+
+    assert [(entry.text, entry.place, entry.masked) for entry in entries if isinstance(entry, Text)] == [
+        (f"robustmodels\n{KEY}", Place("a.py", 7, 7, "ab" * 20), False),
+        (f"{KEY}\nrobustmodels", Place("a.py", 8, 8, "ab" * 20), False),
+    ]
+
+
+def test_secretlint_message_is_read_from_the_files_text_that_the_report_has() -> None:
+    loc = {"start": {"line": 2, "column": 4}, "end": {"line": 2, "column": 92}}
+    report = [{"filePath": "a.py", "sourceContent": f"one\nkey={KEY}", "messages": [{"message": "***", "loc": loc}]}]
+
+    [entry] = read("secretlint", report)
+
+    assert isinstance(entry, Text)
+    assert (entry.text, entry.masked, entry.place) == ("", True, Place("a.py", 2, 2))
+    assert entry.around == Around(f"one\nkey={KEY}", 2, 2)
 
 
 def test_kingfisher_finding_has_the_account_that_it_was_paired_with() -> None:
@@ -180,6 +214,23 @@ def test_rule_of_a_sarif_result_says_that_a_bare_value_is_a_key(rule: str, is_ke
 
 
 # Text around a place
+
+
+def test_what_a_tool_cut_out_of_an_encoded_key_is_read_as_the_key() -> None:
+    encoded = base64.b64encode(KEY.encode()).decode()
+    cut = encoded[-88:]
+    assert extract(cut), "it looks like a key by itself"
+
+    [item] = items_of([Text(cut, around=Around(f"data:\n  key: {encoded}\n", 2, 2))], source="x", now=NOW)
+
+    [key] = extract(KEY)
+    assert [one.credential.key_sha256 for one in item.findings if one.credential] == [key.key_sha256]
+
+
+def test_what_the_file_no_longer_has_is_a_finding_still() -> None:
+    [item] = items_of([Text(KEY, around=Around("data:\n  key: none\n", 2, 2))], source="x", now=NOW)
+
+    assert len(item.findings) == 1
 
 
 def test_bare_key_has_the_account_that_stands_around_it() -> None:

@@ -1,7 +1,9 @@
 """Reports that real scanners wrote about one small repository: what each holds is attributed, and nothing else.
 
-gitleaks 8.30.1, Trivy 0.74.0, TruffleHog 3.97.0, kingfisher 2.14.0, detect-secrets 1.5.0, DevSkim 1.0.103. The
-repository, its keys and the reports are in `reports/`; the accounts and keys are made up.
+gitleaks 8.30.1, Trivy 0.74.0, TruffleHog 3.97.0, kingfisher 2.14.0, detect-secrets 1.5.0, DevSkim 1.0.103, secretlint
+12.0.0 (with two patterns for its rule `secretlint-rule-pattern`: it has no rule for Azure), ggshield 1.56.1 (whose
+service had a stand-in, with two patterns). The repository, its keys and the reports are in `reports/`; the accounts
+and keys are made up.
 """
 
 import json
@@ -54,6 +56,9 @@ def signed(finding: Finding, keys: dict[str, Any]) -> tuple[str, str, str] | Non
         ("kingfisher.jsonl", "kingfisher", 4, 10),
         ("kingfisher.sarif", "sarif", 4, 10),
         ("detect-secrets.json", "detect-secrets", 0, 12),
+        ("ggshield.json", "ggshield", 0, 23),
+        ("ggshield-shown.json", "ggshield", 10, 23),
+        ("secretlint.json", "secretlint", 25, 25),
     ],
 )
 def test_leaks_of_a_report_are_attributed_and_nothing_else_is_found(
@@ -69,7 +74,7 @@ def test_leaks_of_a_report_are_attributed_and_nothing_else_is_found(
     assert proven <= EXPECTED
 
 
-@pytest.mark.parametrize("report", ["trivy.json", "detect-secrets.json"])
+@pytest.mark.parametrize("report", ["trivy.json", "detect-secrets.json", "ggshield.json"])
 def test_report_that_masks_its_secrets_says_so_without_the_files(report: str) -> None:
     source = report.removesuffix(".json")
     found, findings = items(report, source, root=None)
