@@ -221,7 +221,9 @@ def test_what_a_tool_cut_out_of_an_encoded_key_is_read_as_the_key() -> None:
     cut = encoded[-88:]
     assert extract(cut), "it looks like a key by itself"
 
-    [item] = items_of([Text(cut, around=Around(f"data:\n  key: {encoded}\n", 2, 2))], source="x", now=NOW)
+    [item] = items_of(
+        [Text(cut, around=Around(f"data:\n  azurestorageaccountkey: {encoded}\n", 2, 2))], source="x", now=NOW
+    )
 
     [key] = extract(KEY)
     assert [one.credential.key_sha256 for one in item.findings if one.credential] == [key.key_sha256]
