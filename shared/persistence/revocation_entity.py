@@ -57,7 +57,7 @@ _REPLACED = frozenset(
 _EXPENDABLE = (
     *("Usage", "Remains", "Sightings", "ClosedAlerts", "NamedAlerts", "EvidenceCheck", "Liveness"),
     *("ChangedBy", "Undone"),
-    *("Policy", "Facts", "Elsewhere", "Paths", "Lockdown"),
+    *("Policy", "Facts", "Elsewhere", "Paths", "Lockdown", "Notifications"),
 )
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 

@@ -47,10 +47,10 @@ async def waiting_for_arm(driver: Driver, account: Account, *, seconds: float = 
 async def test_what_waits_for_arm_lists_no_keys_meanwhile(driver: Driver) -> None:
     account = await driver.account()
     app, finding = await waiting_for_arm(driver, account, seconds=120)
-    before = len(driver.requests())
+    before = len(driver.requests("management.azure.com"))
     for message in (Message(finding.fingerprint), Message(finding.fingerprint, attempt=9)):
         await app.fast_path.containment.resume(message)
-    assert [r.method for r in driver.requests()[before:]] == ["GET", "POST"] * 2  # the record, and the queue
+    assert len(driver.requests("management.azure.com")) == before > 0
     assert driver.messages("contain", finding.fingerprint)[-1] == (240.0, 10)
     driver.clock.advance(minutes=4)
     await app.fast_path.containment.resume(Message(finding.fingerprint, attempt=10))

@@ -16,6 +16,8 @@ from shared.domain.approval import Approval, EvidenceCheck, EvidenceOutcome, Rea
 from shared.domain.caller import Caller
 from shared.domain.changed_by import Unknown
 from shared.domain.decision import plan as plans
+from shared.domain.elsewhere import MOST as MOST_ELSEWHERE
+from shared.domain.elsewhere import Elsewhere
 from shared.domain.execution import (
     Execution,
     KeyDistribution,
@@ -89,6 +91,13 @@ def known_paths() -> KnownPaths:
     credential = samples.leak(samples.blob_sas())
     paths = (f"models/{number:02}".ljust(140, '"') for number in range(2 * MOST))
     return KnownPaths().with_report(credential, (replace(credential, path=path) for path in paths), by_person=True)
+
+
+def elsewhere() -> Elsewhere:
+    """As many readings at other hosts as a record keeps, of the longest that all fit."""
+    credential = samples.leak(samples.blob_sas())
+    hosts = (f"{'h' * 20}{number:04}.z55.blob.storage.azure.net" for number in range(3 * MOST_ELSEWHERE))
+    return Elsewhere().with_report(credential, (replace(credential, host=host, path='"' * 140) for host in hosts))
 
 
 def longest_named_alerts() -> NamedAlerts:
@@ -165,6 +174,9 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         changes=(LAST,) * 30,
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
         paths=known_paths(),
+        elsewhere=elsewhere(),
+        logs_searched_at=LATER,
+        duplicate_of=DIGEST,
         first_approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         rejections=(Rejection(Caller("n" * 200, GUID), LATER, "🦍" * 500),) * 2,
