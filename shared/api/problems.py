@@ -14,6 +14,7 @@ from shared.api.responses import as_json
 from shared.redaction import redact
 from shared.sources import json_body
 from shared.sources.parsing import TooManyItems
+from shared.sources.windows import TooMuchAround
 
 _RETRY_AFTER = 5.0  # seconds, where the error has none
 
@@ -56,6 +57,7 @@ _KINDS = {
     json_body.TooLarge: _Kind(413, "The body is too large"),
     errors.FindingTooLarge: _Kind(413, "A finding is too large"),
     TooManyItems: _Kind(413, "The report has too many items"),
+    TooMuchAround: _Kind(413, "The report has too much text"),
     NoCredentialFound: _Kind(422, "No credential was found"),
     errors.Unauthenticated: _Kind(401, "A valid access token is required"),
     NotSigned: _Kind(401, "The report's signature is missing or invalid"),

@@ -9,8 +9,9 @@ that reported it, which is closed in the end (`alert.py`). `submitted_by` is the
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Self
 
 from shared.domain import readings
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
@@ -73,7 +74,7 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
     if "other_service" in data:
         return _of_others((_other_service(data["other_service"]),), blank)
     if "secret" in data:
-        return _in_secret(_secret(data["secret"], raw_allowed=raw_allowed), blank)
+        return FoundInText.of(_secret(data["secret"], raw_allowed=raw_allowed)).reported(blank)
     credential = _credential(data.get("credential"))
     found = replace(blank, fingerprint=credential.fingerprint, credential=credential)
     return (Reported(_with_candidates(found, data["candidates"]) if "candidates" in data else found),)
@@ -95,14 +96,28 @@ def in_text(
     reported_by: Caller | None = None,
     reason: str = "",
     alert: AlertReference | None = None,
-    lines: tuple[int, int] | None = None,
 ) -> tuple[Reported, ...]:
     """Return what is found for each credential in `text`; `text` itself is kept nowhere.
 
-    Those of other Azure services come last. `lines` are the first and the last line, from 1, in which a credential
-    has to stand; None for all.
+    Those of other Azure services come last.
     """
-    blank = Finding(
+    blank = described(
+        source=source, url=url, detected_at=detected_at, reported_by=reported_by, reason=reason, alert=alert
+    )
+    return FoundInText.of(text).reported(blank)
+
+
+def described(
+    *,
+    source: str,
+    url: str | None,
+    detected_at: datetime,
+    reported_by: Caller | None = None,
+    reason: str = "",
+    alert: AlertReference | None = None,
+) -> Finding:
+    """Return what is said about all that is found in a text: a finding without its credential."""
+    return Finding(
         "",
         None,
         redact(source),
@@ -112,22 +127,52 @@ def in_text(
         reason=redact(reason),
         alert=alert,
     )
-    return _in_secret(text, blank, lines=lines)
 
 
-def _in_secret(text: str, blank: Finding, *, lines: tuple[int, int] | None = None) -> tuple[Reported, ...]:
-    """Return `blank` for each credential in a text, those of other services last."""
+@dataclass(frozen=True, slots=True)
+class FoundInText:
+    """The credentials of a text, each with its line, from 1: one search serves every place in the text."""
 
-    def is_wanted(at: int) -> bool:
-        return lines is None or lines[0] <= text.count("\n", 0, at) + 1 <= lines[1]
+    leaks: tuple[tuple[int, Leak], ...] = field(repr=False)
+    others: tuple[tuple[int, OtherServiceCredential], ...]
 
-    leaks = located_leaks(text)
-    known = {leak.credential.signature_sha256 or leak.credential.key_sha256 for _, leak in leaks}
-    others = (one for one in foreign_credentials(text) if one.sha256 not in known and is_wanted(one.at))
-    return (
-        *(_of_leak(leak, blank) for at, leak in leaks if is_wanted(at)),
-        *_of_others((OtherServiceCredential(one.service, one.sha256) for one in others), blank),
-    )
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Search a text. Linear."""
+        leaks = located_leaks(text)
+        known = {leak.credential.signature_sha256 or leak.credential.key_sha256 for _, leak in leaks}
+        others = [
+            (one.at, OtherServiceCredential(one.service, one.sha256))
+            for one in foreign_credentials(text)
+            if one.sha256 not in known
+        ]
+        line_of = _lines_of(text, (at for at, _ in (*leaks, *others)))
+        return cls(
+            tuple((line_of[at], leak) for at, leak in leaks), tuple((line_of[at], other) for at, other in others)
+        )
+
+    def reported(self, blank: Finding, *, lines: tuple[int, int] | None = None) -> tuple[Reported, ...]:
+        """Return `blank` for each credential, those of other services last.
+
+        `lines` are the first and the last line in which a credential has to stand; None for all.
+        """
+
+        def is_wanted(line: int) -> bool:
+            return lines is None or lines[0] <= line <= lines[1]
+
+        return (
+            *(_of_leak(leak, blank) for line, leak in self.leaks if is_wanted(line)),
+            *_of_others((other for line, other in self.others if is_wanted(line)), blank),
+        )
+
+
+def _lines_of(text: str, offsets: Iterable[int]) -> dict[int, int]:
+    """Return the line of each offset, from 1."""
+    lines, line, counted = dict[int, int](), 1, 0
+    for at in sorted(offsets):
+        line += text.count("\n", counted, at)
+        lines[at], counted = line, at
+    return lines
 
 
 def _of_leak(leak: Leak, blank: Finding) -> Reported:

@@ -33,9 +33,11 @@ class Files:
         self._read = lru_cache(maxsize=64)(self._content)
 
     def around(self, place: Place) -> Around | None:
-        """Return the lines around a place; None where there is no such file, or its lines are not there."""
+        """Return the file of a place; None where there is no such file, or its lines are not there."""
         text = self._read(place.file, place.commit)
-        return Around.of(text, place) if text is not None else None
+        if text is None or place.first > text.count("\n") + 1:
+            return None
+        return Around(text, place.first, place.last)
 
     def _content(self, file: str, commit: str | None) -> str | None:
         for name in _names(file):

@@ -1,10 +1,9 @@
 """From the entries of a payload to findings, and to the result of each entry. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from itertools import islice
 from typing import Annotated
 
@@ -13,10 +12,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from shared.domain import event_size
 from shared.domain.alert import AlertReference
 from shared.domain.finding import Finding, Reported, merged
-from shared.domain.report import in_text
+from shared.domain.report import FoundInText, described
 from shared.errors import InvalidRequest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
 from shared.sources.findings import Found, located
+from shared.sources.windows import Windows
 
 _LONGEST_URL = 2048
 _LONGEST_SOURCE = 200
@@ -113,8 +113,9 @@ class ItemResponse(Struct, frozen=True, kw_only=True):
 def items_of(entries: Iterable[Entry], *, source: str, now: datetime, most: int | None = None) -> tuple[Item, ...]:
     """Return one item for each entry. Raises the errors of the iterator; TooManyItems for over `most` entries.
 
-    They are counted before the first one is searched for credentials.
+    They are counted before the first one is searched for credentials. With `most`, raises TooMuchAround as well.
     """
+    windows = Windows()
     if most is not None:
         entries = list(islice(entries, most + 1))
         if len(entries) > most:
@@ -122,7 +123,8 @@ def items_of(entries: Iterable[Entry], *, source: str, now: datetime, most: int 
                 f"The report has over {most} items, and nothing of it was published. Split it, or use the command "
                 "`python -m shared.intake` (docs/sources.md)."
             )
-    return tuple(_item(entry, source=source, now=now) for entry in entries)
+        windows.check(entry.around for entry in entries if isinstance(entry, Text) and entry.around is not None)
+    return tuple(_item(entry, source=source, now=now, windows=windows) for entry in entries)
 
 
 def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
@@ -140,10 +142,10 @@ def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]
     return tuple(named), published
 
 
-def _item(entry: Entry, *, source: str, now: datetime) -> Item:
+def _item(entry: Entry, *, source: str, now: datetime, windows: Windows) -> Item:
     match entry:
         case Text():
-            return _of_text(entry, source=source, now=now)
+            return _of_text(entry, source=source, now=now, windows=windows)
         case Alert(reference):
             return Item(Result.ACCEPTED, alert=reference)
         case Skipped(why):
@@ -152,36 +154,39 @@ def _item(entry: Entry, *, source: str, now: datetime) -> Item:
             return Item(Result.INVALID, why)
 
 
-def _found(entry: Text, search: Callable[..., tuple[Reported, ...]]) -> tuple[Finding, ...]:
+def _found(entry: Text, blank: Finding, windows: Windows) -> tuple[Finding, ...]:
     """Return the findings of a text, each with the address that the text around it has; else those of its lines.
 
     A tool may cut a value out of a longer one, such as what looks like a key out of an encoded text: then its lines
     say what it is.
     """
-    own = () if entry.masked else tuple(reported.finding for reported in search(entry.text))
+    own = () if entry.masked else _findings(FoundInText.of(entry.text).reported(blank))
     around = entry.around
-    if around is None:
+    window = windows.around(around) if around is not None else None
+    if around is None or window is None:
         return own
-    whole = search(around.text)
+    whole = window.found.reported(blank)
     known = {_identity(reported.finding) for reported in whole}
-    is_cut = entry.text in around.text and any(_identity(finding) not in known for finding in own)
-    of_lines = search(around.text, lines=(around.first, around.last)) if is_cut or not own else ()
-    return tuple(reported.finding for reported in of_lines) or located(own, whole)
+    is_cut = any(_identity(finding) not in known for finding in own) and entry.text in around.text
+    of_lines = window.found.reported(blank, lines=(window.first, window.last)) if is_cut or not own else ()
+    if whole and not of_lines and not own:  # a secret that stands there twice is found where it stands first
+        own = _findings(windows.lines(around).reported(blank))
+    return _findings(of_lines) or located(own, whole)
+
+
+def _findings(reported: Iterable[Reported]) -> tuple[Finding, ...]:
+    return tuple(one.finding for one in reported)
 
 
 def _identity(finding: Finding) -> object:
     return finding.secret or finding.fingerprint
 
 
-def _of_text(entry: Text, *, source: str, now: datetime) -> Item:
+def _of_text(entry: Text, *, source: str, now: datetime, windows: Windows) -> Item:
     url = "".join(char for char in entry.url[:_LONGEST_URL] if char.isprintable()) if entry.url else None
-    search = partial(
-        in_text,
-        source=source[:_LONGEST_SOURCE],
-        url=url or None,
-        detected_at=Found(lambda: now).at(entry.detected_at),
-    )
-    findings = _found(entry, search)
+    at = Found(lambda: now).at(entry.detected_at)
+    blank = described(source=source[:_LONGEST_SOURCE], url=url or None, detected_at=at)
+    findings = _found(entry, blank, windows)
     if not findings:
         return Item(Result.IGNORED, (Skip.REDACTED if entry.masked else Skip.NO_CREDENTIAL).value)
     held = tuple(one for one in (finding.as_event_holds() for finding in findings) if one is not None)

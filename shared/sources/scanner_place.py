@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _LONGEST_PATH = 4096
-_LINES_AROUND = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +38,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """The text around a place: `text`, in which the reported lines are `first` to `last`, from 1."""
+    """A text that holds a place, such as its file: the reported lines are `first` to `last`, from 1."""
 
     text: str = field(repr=False)
     first: int
     last: int
-
-    @classmethod
-    def of(cls, text: str, place: Place) -> "Around | None":
-        """Return what stands around a place in its file's text; None where the text does not have its lines."""
-        lines = text.split("\n")
-        if place.first > len(lines):
-            return None
-        start = max(place.first - 1 - _LINES_AROUND, 0)
-        wanted = lines[start : place.last + _LINES_AROUND]
-        return cls("\n".join(wanted), place.first - start, place.last - start)

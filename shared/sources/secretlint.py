@@ -30,5 +30,5 @@ def _entry(message: object, *, file: str | None, content: str | None) -> Entry:
         return Invalid("The message is not an object.")
     lines = object_of(message, "loc")
     place = Place.of(file, object_of(lines, "start").get("line"), object_of(lines, "end").get("line"))
-    around = Around.of(content, place) if content is not None and place is not None else None
+    around = Around(content, place.first, place.last) if content is not None and place is not None else None
     return Text("", url=str(place) if place is not None else file, place=place, around=around, masked=True)

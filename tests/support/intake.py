@@ -32,7 +32,8 @@ SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 GITHUB_SECRET = "it's a secret to everybody"
 PASSWORD = "a password"
 BASIC = f"Basic {base64.b64encode(f'sasquash:{PASSWORD}'.encode()).decode()}"
-SENDERS = ",".join(f"{name}={SECRET}" for name in ("wiz", "trufflehog", "gitleaks", "sarif", "cloudevents"))
+NAMES = ("wiz", "trufflehog", "gitleaks", "sarif", "cloudevents", "secretlint")
+SENDERS = ",".join(f"{name}={SECRET}" for name in NAMES)
 ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 LEAK = samples.account_sas()
 FINGERPRINT = samples.leak(LEAK).fingerprint

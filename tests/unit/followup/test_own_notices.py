@@ -110,6 +110,7 @@ def test_no_notice_holds_anything_that_can_be_found_in_it(leak: str) -> None:
         assert {what: extract(text) for what, text in notices(record) if extract(text)} == {}
 
 
+END = {"line": 9999}
 MASKING = {"detect-secrets", "trivy"}  # what they report has no text
 
 
@@ -122,6 +123,12 @@ def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -
             "trufflehog": json.dumps({"Raw": text, "RawV2": text}),
             "gitleaks": json.dumps([{"Match": text, "Secret": text}]),
             "sarif": json.dumps({"runs": [{"results": [{"message": {"text": text}}]}]}),
+            "ggshield": json.dumps(
+                {"entities_with_incidents": [{"incidents": [{"occurrences": [{"match": text}]}]}]}
+            ),
+            "secretlint": json.dumps(
+                [{"filePath": "a", "sourceContent": text, "messages": [{"loc": {"start": {"line": 1}, "end": END}}]}]
+            ),
             "betterleaks": json.dumps({"findings": [{"match": {"full": text}}]}),
             "gitlab": json.dumps({"vulnerabilities": [{"raw_source_code_extract": text}]}),
             "kingfisher": json.dumps({"findings": [{"finding": {"snippet": text}}]}),

@@ -31,14 +31,9 @@ def test_file_is_found_whatever_folder_the_report_was_made_in(root: Path, file: 
     assert text(root, file) == "one\ntwo\nthree\n"
 
 
-def test_lines_around_a_place_are_counted_from_its_first(root: Path) -> None:
-    (root / "long.txt").write_text("\n".join(str(number) for number in range(1, 501)), encoding="utf-8")
-
-    around = Files(str(root)).around(Place("long.txt", 300, 301))
-
-    assert around is not None
-    assert around.text.split("\n")[around.first - 1 : around.last] == ["300", "301"]
-    assert len(around.text.split("\n")) == 122
+def test_place_beyond_the_end_of_its_file_has_no_text(root: Path) -> None:
+    assert text(root, "src/a.py", line=4) == "one\ntwo\nthree\n"
+    assert text(root, "src/a.py", line=5) is None
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,11 @@ def test_exit_status_says_whether_something_was_found(tmp_path: Path, data: byte
     assert run(write(tmp_path / "a", data)).code == code
 
 
+@pytest.mark.parametrize("text", ["x" * 200, f"{'x' * 200} documents.azure.com", f"sig={'x/Y+' * 10}abc="])
+def test_text_that_only_looks_like_a_credential_has_no_row(text: str) -> None:
+    assert scanner.scan_part(scanner.Part("a", text.encode(), 1)) == []
+
+
 def test_path_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     ran = run(str(tmp_path / "missing"))
 

@@ -52,6 +52,27 @@ async def test_report_with_over_ten_thousand_items_is_413_and_nothing_of_it_is_p
     assert here.topic.sent == []
 
 
+def many_places(source: str) -> bytes:
+    """Ten thousand places in a file of a megabyte that is in the report: 120 MB are around them."""
+    content, lines = ("x" * 99 + "\n") * 10_000, range(1, MOST_ITEMS + 1)
+    if source == "secretlint":
+        messages = [{"loc": {"start": {"line": line}}} for line in lines]
+        return json.dumps([{"filePath": "a.py", "sourceContent": content, "messages": messages}]).encode()
+    artifact = {"location": {"uri": "a.py"}, "contents": {"text": content}}
+    places = ({"artifactLocation": {"uri": "a.py", "index": 0}, "region": {"startLine": line}} for line in lines)
+    results = [{"message": {"text": "x"}, "locations": [{"physicalLocation": place}]} for place in places]
+    return json.dumps({"runs": [{"artifacts": [artifact], "results": results}]}).encode()
+
+
+@pytest.mark.parametrize("source", ["sarif", "secretlint"])
+async def test_report_with_too_much_text_around_its_places_is_413_and_nothing_of_it_is_published(source: str) -> None:
+    here = Place()
+    answer = await here.intake().receive(signed(source, many_places(source)))
+
+    assert (answer.status_code, said(answer)["code"]) == (413, "too_much_text")
+    assert here.topic.sent == []
+
+
 FLOODS = {
     "objects": b"[" + b",".join([b"{}"] * 1_300_000) + b"]",
     "lists": b"[" + b",".join([b"[]"] * 1_300_000) + b"]",
