@@ -5,8 +5,8 @@ be, `normalize` undoes escapes and encodings, `queries` collects a token's param
 `places` the accounts and paths of the text; `tokens`, `connections` and `keys` put the candidates together.
 `classify` and `hosts` determine their kind and scope; `credential` is the result without the secret; `signature`
 finds the key that signed it; `risk` and `explain` rate and describe it. `leak` has the token itself, for the one
-check that sends it to Azure; `mint` creates verification tokens; `foreign` names other services' credentials. Only
-`scan` reads files.
+check that sends it to Azure; `logged` reads the URLs of the storage logs; `mint` creates verification tokens;
+`foreign` names other services' credentials. Only `scan` reads files.
 """
 
 from .credential import Credential, InvalidCredential
@@ -16,6 +16,7 @@ from .fingerprint import key_sha256, signature_sha256
 from .foreign import ForeignCredential, OtherService, foreign_credentials
 from .kinds import ALL_SERVICES, Kind, ResourceKind, Service
 from .leak import Leak
+from .logged import credentials_of_logged_url
 from .mint import DelegationKey, mint_delegation_token, mint_read_token
 from .permissions import is_writable
 from .risk import Risk, Severity, assess
@@ -39,6 +40,7 @@ __all__ = [
     "Undecidable",
     "Verification",
     "assess",
+    "credentials_of_logged_url",
     "explain",
     "explanation",
     "extract",

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .classify import kind_of, moment
@@ -166,10 +166,16 @@ def _is_complete(credential: Credential | None, *, own: bool) -> bool:
 
 def _credential(token: Token, *, host: str | None, path: str | None) -> Credential | None:
     """Return the reading; None when no storage service would accept it."""
-    snapshot = SNAPSHOT_TIME.get(token.parameters.get("sr", ""))
-    parameters = {
-        name: value for name, value in token.parameters.items() if name in TOKEN_PARAMETERS or name == snapshot
-    }
+    return sas_of(token.parameters, host=host, path=path, digest=signature_sha256(token.signature))
+
+
+def sas_of(decoded: Mapping[str, str], *, host: str | None, path: str | None, digest: str) -> Credential | None:
+    """Return the SAS with these decoded parameters, at this place; None when no storage service would accept it.
+
+    `digest` is the SHA-256 of its signature.
+    """
+    snapshot = SNAPSHOT_TIME.get(decoded.get("sr", ""))
+    parameters = {name: value for name, value in decoded.items() if name in TOKEN_PARAMETERS or name == snapshot}
     kind = kind_of(parameters, host=host)
     if kind is None:
         return None
@@ -179,7 +185,7 @@ def _credential(token: Token, *, host: str | None, path: str | None) -> Credenti
             host=host,
             path=path or None,
             parameters=tuple(sorted(parameters.items())),
-            signature_sha256=signature_sha256(token.signature),
+            signature_sha256=digest,
             key_sha256=None,
         )
     return None

@@ -44,17 +44,25 @@ def readings(raw: Mapping[str, str]) -> tuple[Token, ...]:
     if signature is None or "skn" in raw:  # a key's name, in tokens of Service Bus and IoT Hub
         return ()
     text, layers = signature
+    return tuple(Token(parameters, text, layers) for parameters in parameter_readings(raw, layers=layers))
+
+
+def parameter_readings(raw: Mapping[str, str], *, layers: int) -> tuple[Mapping[str, str], ...]:
+    """Return what the parameters of a token may be, without `sig`, the likeliest first.
+
+    `raw` is the query, by name as written; `layers` is how often it was percent-encoded.
+    """
     written = {name: value for name, value in raw.items() if name in KNOWN}
     for _ in range(layers - 1):
         written = {name: percent_decoded(value) for name, value in written.items()}
-    different: dict[tuple[str, ...], Token] = {}
+    different: dict[tuple[str, ...], Mapping[str, str]] = {}
     for form, verbatim in _ways(written, in_order=list(raw), encoded=layers > 0):
         decoded = {name: _read(name, value, form, verbatim) for name, value in written.items()}
-        different.setdefault(tuple(decoded.values()), Token(decoded, text, layers))
-    for token in tuple(different.values()):
-        if any("''" in value for value in token.parameters.values()):  # doubled in YAML's quotes
-            plain = {name: value.replace("''", "'") for name, value in token.parameters.items()}
-            different.setdefault(tuple(plain.values()), Token(plain, text, layers))
+        different.setdefault(tuple(decoded.values()), decoded)
+    for parameters in tuple(different.values()):
+        if any("''" in value for value in parameters.values()):  # doubled in YAML's quotes
+            plain = {name: value.replace("''", "'") for name, value in parameters.items()}
+            different.setdefault(tuple(plain.values()), plain)
     return tuple(different.values())
 
 
