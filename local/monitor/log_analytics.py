@@ -1,8 +1,10 @@
 """Log Analytics: answers the product's queries of storage logs, from the requests that were actually made.
 
-POST /v1{resource id}/query (learn.microsoft.com, "Azure Monitor Log Analytics API": resource-centric queries). Those
-of the workspace itself are in `history_queries`, those of access policies in `policy_queries`. Any other query is
-refused as a syntax error: this stand-in does not parse KQL.
+POST /v1{resource id}/query (learn.microsoft.com, "Querying logs for Azure resources"), of an account or of all in a
+subscription ("Manage access to Log Analytics workspaces": resource-context). Those of the workspace itself are in
+`history_queries`, those of access policies in `policy_queries`, that of the SAS in use, the only one that regards the
+`timespan` of its request, in `sas_queries`. Any other query is refused as a syntax error: this stand-in does not
+parse KQL.
 """
 
 import re
@@ -18,8 +20,8 @@ from starlette.routing import Route
 
 from local import json_text
 from local.entra.tokens import Entra, Forbidden, Unauthorized
-from local.monitor import history_queries, policy_queries
-from local.tenant.model import HISTORY_WORKSPACE, Cloud, StorageLogLine
+from local.monitor import history_queries, policy_queries, sas_queries
+from local.tenant.model import HISTORY_WORKSPACE, SUBSCRIPTION_ID, Cloud, StorageLogLine
 
 AUDIENCE = "https://api.loganalytics.io"
 _RIGHTS = tuple(
@@ -29,6 +31,7 @@ _RESOURCE = re.compile(
     r"/v1/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/Microsoft\.Storage/storageAccounts/([a-z0-9]+)/query",
     re.IGNORECASE,
 )
+_SUBSCRIPTION = f"/v1/subscriptions/{SUBSCRIPTION_ID}/query"
 _LINES = (
     r"union isfuzzy=true StorageBlobLogs, StorageQueueLogs, StorageTableLogs, StorageFileLogs"
     r" \| where AuthenticationHash (?:contains '(?P<hash>[0-9a-f]{64})'|startswith '(?P<key>key[12])\('"
@@ -74,11 +77,12 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
             return await workspace(request)
         match = _RESOURCE.fullmatch(request.scope["path"])
         account = cloud.accounts.get(match[1].lower()) if match else None
-        if account is None:
+        if account is None and request.scope["path"].lower() != _SUBSCRIPTION:
             return _error(404, "PathNotFoundError", "The requested path does not exist")
         body = json_text.parse(await request.body())
-        lines = [line for line in cloud.storage_log if line.account == account.name]
-        table = _answer(str(body.get("query")) if isinstance(body, dict) else "", lines)
+        lines = [line for line in cloud.storage_log if account is None or line.account == account.name]
+        asked = body if isinstance(body, dict) else {}
+        table = _sas_in_use(asked, lines, cloud) or _answer(str(asked.get("query")), lines)
         if table is None:
             return _error(400, "BadArgumentError", "The request had some invalid properties: a syntax error.")
         return _result(table)
@@ -91,6 +95,15 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
         return _result(found)
 
     return Starlette(routes=[Route("/{path:path}", query, methods=["POST"])])
+
+
+def _sas_in_use(body: dict[str, Any], lines: Sequence[StorageLogLine], cloud: Cloud) -> _Table | None:
+    """Return the result of the query of the SAS in use; None if it is another one, or not of a period."""
+    try:
+        since, until = (datetime.fromisoformat(each) for each in str(body.get("timespan")).split("/"))
+    except ValueError:
+        return None
+    return sas_queries.answer(str(body.get("query")), lines, cloud.accounts, since=since, until=until)
 
 
 def _result(table: _Table) -> Response:

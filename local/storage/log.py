@@ -1,7 +1,9 @@
 """The log line of a storage request (Azure Monitor Logs reference, "StorageBlobLogs").
 
 The authentication hash is as documented: the name of the key and the SHA-256 of its bytes, and for a SAS the
-SHA-256 of its decoded signature text ("Best practices for monitoring Azure Blob Storage").
+SHA-256 of its decoded signature text ("Best practices for monitoring Azure Blob Storage"). The types of
+authentication are those of the queries in that article and in "Prevent Shared Key authorization for an Azure Storage
+account"; none is documented for a user delegation SAS, whose parameters are in the URI as those of any other SAS.
 """
 
 import base64
@@ -18,6 +20,16 @@ from local.tenant.model import Account, StorageLogLine, now
 
 # "Storage Analytics logged operations and status messages"; for shares, "Understand Azure Files billing".
 _SET_ACL = {"blob": "SetContainerACL", "queue": "SetQueueACL", "table": "SetTableACL", "file": "SetShareACL"}
+# The same page: of requests to a blob, and the list of those in a container.
+_OF_BLOBS = {"GET": "GetBlob", "HEAD": "GetBlobProperties", "PUT": "PutBlob", "DELETE": "DeleteBlob"}
+_TYPES = {
+    Credentials.SHARED_KEY: "AccountKey",
+    Credentials.ACCOUNT_SAS: "SAS",
+    Credentials.SERVICE_SAS: "SAS",
+    Credentials.DELEGATION_SAS: "SAS",
+    Credentials.TOKEN: "OAuth",
+    Credentials.NONE: "Anonymous",
+}
 _SIGNATURE = re.compile(r"((?:^|&)sig=)[^&]*", re.IGNORECASE)
 _CATEGORIES = {"GET": "StorageRead", "HEAD": "StorageRead", "DELETE": "StorageDelete"}
 
@@ -49,10 +61,22 @@ def line(
         agent=request.headers.get("user-agent", ""),
         authentication_hash=signer,
         response_size=size,
-        operation=_SET_ACL[request.host.service] if request.acl_of is not None and request.method == "PUT" else "",
+        operation=_operation(request),
         uri=_uri(request),
         request_id=request.headers.get("x-ms-client-request-id", ""),
+        authentication_type=_TYPES[request.credentials],
     )
+
+
+def _operation(request: StorageRequest) -> str:
+    if request.acl_of is not None and request.method == "PUT":
+        return _SET_ACL[request.host.service]
+    if request.host.service != "blob":
+        return ""
+    if request.parameter("restype") == "container":
+        return "ListBlobs" if request.parameter("comp") == "list" else ""
+    is_blob = request.parameter("comp") is None and "/" in request.decoded_path.strip("/")
+    return _OF_BLOBS.get(request.method, "") if is_blob else ""
 
 
 def _uri(request: StorageRequest) -> str:

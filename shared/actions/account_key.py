@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import override
 
 from azure.mgmt.storage.aio import StorageManagementClient
-from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
+from azure.mgmt.storage.models import StorageAccountRegenerateKeyParameters
 
 from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered
 from shared.actions.az_cli import CliAccount
 from shared.actions.verification import Verifier
-from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
+from shared.cloud.account_keys import listed_keys, sas_keys
+from shared.cloud.accounts import AccountRef
 from shared.cloud.arm_write import answered, once
-from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict, attribute
@@ -125,20 +125,7 @@ class AccountKeyAction(ContainmentAction):
 
     async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
         """Return key1 and key2 as ARM has them now, both. Raises AccountGone, TransientFailure or Blocked."""
-        client = self.client_for(account.subscription)
-        doing = f"Listing the keys of {account.name}"
-        with translate_errors(doing, meaning=from_account):
-            # Typed as "kerb" only, though None is what leaves the Kerberos keys out; the default asks for them.
-            result = await client.storage_accounts.list_keys(
-                account.resource_group,
-                account.name,
-                expand=None,  # type: ignore[arg-type]
-                retry_on_methods=MAY_BE_REPEATED,
-            )
-        keys = _sas_keys(result.keys_property or [])
-        if len(keys) != len(KEY_NAMES):
-            raise TransientFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")
-        return keys
+        return await listed_keys(self.client_for(account.subscription), account)
 
     @override
     async def mint(self, job: Job) -> tuple[VerificationToken, ...]:
@@ -170,7 +157,7 @@ class AccountKeyAction(ContainmentAction):
                 raise
             execution = await self._read_back(job, tokens, lost)
         else:
-            new = _sas_keys(answer.keys_property or []).get(plan.target)
+            new = sas_keys(answer.keys_property or []).get(plan.target)
             if new is None or new.sha256 == plan.version:
                 unchanged = f"ARM answered, but {plan.target} of {account.name} is what it was."
                 execution = await self._read_back(job, tokens, TransientFailure(unchanged))
@@ -325,11 +312,3 @@ def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -
         confirmed_by="listing",
         correlation_id=None,
     )
-
-
-def _sas_keys(keys: list[StorageAccountKey]) -> dict[str, AccountKey]:
-    return {
-        str(key.key_name): AccountKey(str(key.value), key.creation_time)
-        for key in keys
-        if key.key_name in KEY_NAMES and key.value
-    }

@@ -13,6 +13,12 @@ from shared.cloud.data_plane import USER_AGENT
 from shared.domain.target import PolicyTarget
 from shared.sas import Service
 
+MOST_TOKENS = 2000
+"""How many SAS one query names."""
+
+LONGEST_URL = 8192
+"""Characters that are read of a URL: more than Azure accepts."""
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"key[12]")
 
@@ -69,6 +75,24 @@ def objects(lines: str) -> str:
 def clients(lines: str) -> str:
     """Return who asked most."""
     return f"{lines} | summarize Requests = count() by {_WHO} | top 10 by Requests desc"
+
+
+def sas_in_use() -> str:
+    """Return a row for each SAS: when and how often it was used, by whom and for what, and some of its URLs.
+
+    Those that were accepted most come first: who guesses signatures pushes none of them out. Azure documents no
+    AuthenticationType of a user delegation SAS, and so the hash counts, too. CallerIpAddress has a port, also that of
+    an IPv6 address. One row more than `MOST_TOKENS` says that there are others.
+    """
+    return (
+        f"{_LINES} | where AuthenticationType =~ 'SAS' or AuthenticationHash contains 'SasSignature(' | {_SERVED},"
+        f" Address = replace_regex(CallerIpAddress, @':[0-9]{{1,5}}$', ''), Link = substring(Uri, 0, {LONGEST_URL})"
+        " | summarize First = min(TimeGenerated), Last = max(TimeGenerated), Requests = count(),"
+        " Accepted = countif(Served), AcceptedUrls = make_set_if(Link, Served, 4), RefusedUrl = take_anyif(Link,"
+        " not(Served)), ResourceId = take_any(_ResourceId), Addresses = make_set(Address, 10),"
+        " Agents = make_set(substring(UserAgentHeader, 0, 120), 10), Operations = make_set(OperationName, 20)"
+        f" by AuthenticationHash, AccountName | order by Accepted desc, Last desc | take {MOST_TOKENS + 1}"
+    )
 
 
 def policy_writes(target: PolicyTarget) -> str:

@@ -35,9 +35,28 @@ async def rows(
     client: LogsQueryClient, account: AccountRef | AccountFacts, kql: str, *, since: datetime, until: datetime
 ) -> list[Row]:
     """Return the result of a query. Raises AzureError, and TransientFailure for a part of it."""
-    result = await client.query_resource(account.id, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT)
+    return await rows_of(client, account.id, kql, since=since, until=until, name=account.name)
+
+
+async def rows_of(
+    client: LogsQueryClient, resource_id: str, kql: str, *, since: datetime, until: datetime, name: str
+) -> list[Row]:
+    """Return the same for the logs of a resource: an account, or all of a subscription. `name` is for messages."""
+    result = await client.query_resource(resource_id, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT)
+    return _whole(result, name)
+
+
+async def rows_of_workspace(
+    client: LogsQueryClient, workspace: str, kql: str, *, since: datetime, until: datetime
+) -> list[Row]:
+    """Return the same for all logs of a workspace. `workspace` is its id, a GUID."""
+    result = await client.query_workspace(workspace, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT)
+    return _whole(result, "the workspace")
+
+
+def _whole(result: object, name: str) -> list[Row]:
     if not isinstance(result, LogsQueryResult):
-        raise TransientFailure(f"The logs of {account.name} returned a partial result only.")
+        raise TransientFailure(f"The logs of {name} returned a partial result only.")
     [table] = result.tables
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 

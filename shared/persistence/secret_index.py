@@ -43,6 +43,16 @@ class SecretIndex:
         known = row.get("Record")
         return known if isinstance(known, str) and _FINGERPRINT.fullmatch(known) else finding.fingerprint
 
+    async def find(self, kind: str, digest: str) -> str | None:
+        """Return the fingerprint of the record of a secret, None where it has none. `digest` is its SHA-256."""
+        with own_tables("Reading the index of the secrets"):
+            try:
+                row = await self._table.get_entity(*_place_of(kind, digest))
+            except ResourceNotFoundError:
+                return None
+        known = row.get("Record")
+        return known if isinstance(known, str) and _FINGERPRINT.fullmatch(known) else None
+
     async def take_over(self, finding: Finding) -> None:
         """Note that the secret's record is that of `finding`: the one before is gone, or can't be read."""
         place = _place(finding)
@@ -62,5 +72,8 @@ def _place(finding: Finding) -> tuple[str, str] | None:
     """Return partition and key of the row of a finding's secret; None where it has none, such as an order."""
     if finding.secret is None:
         return None
-    kind, digest = finding.secret
+    return _place_of(*finding.secret)
+
+
+def _place_of(kind: str, digest: str) -> tuple[str, str]:
     return f"{_PARTITION}{digest[:2]}", f"{kind}~{digest}"

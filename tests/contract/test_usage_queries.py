@@ -13,7 +13,8 @@ HASH = "ab" * 32
 COLUMNS = (
     "(TimeGenerated: datetime, AuthenticationHash: string, StatusCode: string, Category: string, ObjectKey: string,"
     " ResponseBodySize: long, CallerIpAddress: string, UserAgentHeader: string, OperationName: string, Uri: string,"
-    " RequesterUpn: string, RequesterObjectId: string, RequesterAppId: string, ClientRequestId: string)"
+    " RequesterUpn: string, RequesterObjectId: string, RequesterAppId: string, ClientRequestId: string,"
+    " AccountName: string, AuthenticationType: string, _ResourceId: string)"
 )
 TABLES = dict.fromkeys(("StorageBlobLogs", "StorageQueueLogs", "StorageTableLogs", "StorageFileLogs"), COLUMNS)
 LINES = {
@@ -34,6 +35,7 @@ def test_every_query_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
         f"policies of {service}": log_queries.policy_writes(PolicyTarget(service, "models", "x"))
         for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)
     }
+    asked["SAS in use"] = log_queries.sas_in_use()
 
     assert test_queries.checked(asked) == {name: [] for name in asked}
 

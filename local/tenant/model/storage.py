@@ -129,7 +129,8 @@ class Account:
 class StorageLogLine:
     """One line of StorageBlobLogs or the like, as diagnostic settings send it to a workspace.
 
-    `operation` is known for writes of access policies alone. The requester is of a token, and empty without one.
+    `operation` is known for writes of access policies and for blobs alone. `authentication_type` is empty where the
+    line has none. The requester is of a token, and empty without one.
     """
 
     account: str
@@ -147,6 +148,7 @@ class StorageLogLine:
     requester_upn: str = ""
     requester_object_id: str = ""
     requester_app_id: str = ""
+    authentication_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
