@@ -249,6 +249,12 @@ async def read_readiness(req: func.HttpRequest) -> func.HttpResponse:
     return await sasquash().http.readiness_api.read(req)
 
 
+@app.route("sas", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def list_sas_in_use(req: func.HttpRequest) -> func.HttpResponse:
+    """The SAS that the storage logs show in use, a page at a time."""
+    return await sasquash().http.sas_api.read(req)
+
+
 @app.route("desk/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
     """The console in the browser. Its files hold no secret; the data comes from the API."""

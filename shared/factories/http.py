@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from shared.api.readiness import ReadinessApi
     from shared.api.revocations.routes import Responder
     from shared.api.revocations.service import RevocationService
+    from shared.api.sas_in_use import SasInUseApi
+    from shared.sas import Credential
     from shared.sources.alert_reader import AlertReader
+    from shared.watch.service import SasInUseList
 
 
 class Http:
@@ -74,6 +77,37 @@ class Http:
         from shared.api.readiness import ReadinessApi
 
         return ReadinessApi(self._background.readiness_table, self._access_tokens, self._fast_path.unreadable_rows)
+
+    @cached_property
+    def sas_api(self) -> "SasInUseApi":
+        from shared.api.sas_in_use import SasInUseApi
+
+        return SasInUseApi(self.sas_in_use, self._background.readiness_table, self._access_tokens)
+
+    @cached_property
+    def sas_in_use(self) -> "SasInUseList":
+        from shared.cloud.sas_log import SasLog
+        from shared.watch.monitored import MonitoredAccounts
+        from shared.watch.service import SasInUseList
+        from shared.watch.signers import SignerSearch
+
+        process, fast_path = self._process, self._fast_path
+        return SasInUseList(
+            source=MonitoredAccounts(
+                log=SasLog(process.clients.logs, clock=process.clock),
+                subscriptions=self._connections.subscriptions,
+                accounts=fast_path.accounts,
+                list_keys=fast_path.actions.account_key.keys,
+                host_of=process.settings.cloud.blob_host,
+            ),
+            search=SignerSearch(clock=process.clock),
+            clock=process.clock,
+            record_of=self._record_of,
+        )
+
+    async def _record_of(self, credential: "Credential") -> str | None:
+        """Return the id of the record of a SAS, None where nobody has reported it."""
+        return await self._fast_path.secret_index.find(credential.kind, credential.signature_sha256 or "")
 
     @cached_property
     def console(self) -> "ConsoleFiles":

@@ -24,6 +24,7 @@ from shared.errors import Blocked
 from shared.persistence.readiness import DrillOutcome
 from shared.sas import Kind, Service, Severity, key_sha256
 from shared.sources.parsing import Result
+from shared.watch.signers import SignedBy
 from tests.support import openapi_schemas, samples
 from tests.support.api_requests import MemoryRevocations, awaiting
 from tests.support.entra import token
@@ -105,6 +106,7 @@ def test_schemas_of_responses_are_generated_from_the_structs() -> None:
         ("Result", Result),
         ("AlertSource", AlertSource),
         ("Severity", Severity),
+        ("SignedBy", SignedBy),
         ("Service", Service),
     ],
 )
@@ -185,7 +187,7 @@ async def test_example_request_is_accepted(
     assert answer.is_success, answer.text
 
 
-@pytest.mark.parametrize("path", ["/revocations", "/revocations/{id}", "/readiness"])
+@pytest.mark.parametrize("path", ["/revocations", "/revocations/{id}", "/readiness", "/sas"])
 async def test_example_response_is_the_real_one(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path.replace("{id}", record_shown().fingerprint))
 

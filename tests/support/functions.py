@@ -41,4 +41,4 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
         )
     ),
 )
-HTTP = {"health_check", "take_report", "read_readiness", "serve_desk", *(name for name, *_ in API)}
+HTTP = {"health_check", "take_report", "read_readiness", "list_sas_in_use", "serve_desk", *(name for name, *_ in API)}

@@ -20,16 +20,20 @@ from shared.api.console.serving import ConsoleFiles
 from shared.api.health import HealthCheck
 from shared.api.readiness import ReadinessApi
 from shared.api.revocations.routes import Responder
+from shared.api.sas_in_use import SasInUseApi
 from shared.cloud.subscriptions import Subscription
 from shared.domain.approval import AtDeadline
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, OtherSubscriptions
 from shared.persistence.unreadable_rows import Unread
+from shared.watch.service import SasInUseList
+from shared.watch.signers import SignerSearch
 from tests.support import samples
 from tests.support.api_requests import MemoryChecks, MemoryRevocations
 from tests.support.entra import access_tokens
 from tests.support.intake import Place
+from tests.support.logged_tokens import MemoryLogs, account_token, logged
 from tests.support.samples import ENVIRONMENT, NOW
 
 
@@ -72,6 +76,11 @@ class Readings:
         return [Unread("revocations", "ab", "ab" * 32, NOW, is_newer=True)]
 
 
+def sas_in_use(logs: MemoryLogs) -> SasInUseList:
+    """The list of what some logs have."""
+    return SasInUseList(source=logs, search=SignerSearch(clock=lambda: NOW), clock=lambda: NOW)
+
+
 class App:
     """The part of the app that HTTP calls need, with the sample settings and a fixed clock."""
 
@@ -87,6 +96,11 @@ class App:
             intake=Place().intake(),
             console=ConsoleFiles(samples.settings()),
             readiness_api=ReadinessApi(Readings(), access_tokens(), Readings()),  # type: ignore[arg-type]
+            sas_api=SasInUseApi(
+                sas_in_use(MemoryLogs([logged(account_token())])),
+                Readings(),  # type: ignore[arg-type]
+                access_tokens(),
+            ),
             health=HealthCheck(ledger or Ledger(), unreachable="ledger unreachable", clock=lambda: NOW),
         )
 

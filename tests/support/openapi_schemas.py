@@ -13,16 +13,20 @@ from shared.api.intake.routes import Reported
 from shared.api.problems import Problem
 from shared.api.readiness import Readiness
 from shared.api.revocations.responses import Page, Revocations
+from shared.api.sas_in_use import SasList
 from tests.support.openapi import FILE
 
 MARKER = "    # Generated from the response Structs by `make openapi`. Do not edit below this line.\n"
 
-_RESPONSES = (Revocations, Page, Reported, Readiness, Health, Problem)
+_RESPONSES = (Revocations, Page, Reported, Readiness, SasList, Health, Problem)
 # Descriptions of enums. Docstrings of `domain` are for developers.
 _ENUMS = {
     "State": "`received` durable, not decided yet · `observed` mode observe: no action was run · `awaiting_approval` "
     "requires approval · `contained` the action was run · `proven` verified revoked · `closed` no open items · "
     "`dismissed` no action required · `unresolved` requires a person · `failed` the action failed",
+    "SignedBy": "By verification of the signature: `key1`, `key2` · `user_delegation` by a key that Azure does not "
+    "disclose · `unknown` no current key signed it · `undecided` its version is too new, or its URL lacks what was "
+    "signed · `unchecked` the keys of its account could not be read (`unread`)",
     "Reason": "Why the record is in its state, where it was not revoked.",
 }
 

@@ -34,6 +34,8 @@ HEAVY = (
     "shared.operations.refusal_reminders",
     "shared.followup.mail.summary_store",
     "shared.api.console",
+    "shared.api.sas_in_use",
+    "shared.watch",
     "opentelemetry",
     "azure.monitor",
 )
@@ -90,6 +92,10 @@ def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
         (
             "health_check",
             {"type": "httpTrigger", "route": "health", "methods": ["GET", "HEAD"], "authLevel": "ANONYMOUS"},
+        ),
+        (
+            "list_sas_in_use",
+            {"type": "httpTrigger", "route": "sas", "methods": ["GET"], "authLevel": "ANONYMOUS"},
         ),
         *(
             (name, {"type": "httpTrigger", "route": route, "methods": [method], "authLevel": "ANONYMOUS"})
