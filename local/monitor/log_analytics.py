@@ -1,7 +1,8 @@
 """Log Analytics: answers the product's queries of storage logs, from the requests that were actually made.
 
 POST /v1{resource id}/query (learn.microsoft.com, "Querying logs for Azure resources"), of an account or of all in a
-subscription ("Manage access to Log Analytics workspaces": resource-context). Those of the workspace itself are in
+subscription ("Manage access to Log Analytics workspaces": resource-context), or POST /v1/workspaces/{id}/query, of a
+workspace with the storage logs of all (workspace-context: all of its tables). Those of the copy of the history are in
 `history_queries`, those of access policies in `policy_queries`, that of the SAS in use, the only one that regards the
 `timespan` of its request, in `sas_queries`. Any other query is refused as a syntax error: this stand-in does not
 parse KQL.
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from local import json_text
 from local.entra.tokens import Entra, Forbidden, Unauthorized
 from local.monitor import history_queries, policy_queries, sas_queries
-from local.tenant.model import HISTORY_WORKSPACE, SUBSCRIPTION_ID, Cloud, StorageLogLine
+from local.tenant.model import HISTORY_WORKSPACE, STORAGE_WORKSPACE, SUBSCRIPTION_ID, Cloud, StorageLogLine
 
 AUDIENCE = "https://api.loganalytics.io"
 _RIGHTS = tuple(
@@ -31,6 +32,10 @@ _RESOURCE = re.compile(
     r"/v1/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/Microsoft\.Storage/storageAccounts/([a-z0-9]+)/query",
     re.IGNORECASE,
 )
+# "Manage access to Log Analytics workspaces": the action of Log Analytics Reader for queries of all tables.
+_WHOLE_WORKSPACE = "Microsoft.OperationalInsights/workspaces/query/*/read"
+_OF_ALL = f"/v1/workspaces/{STORAGE_WORKSPACE}/query"
+_RIGHTS_OF = {_OF_ALL: (_WHOLE_WORKSPACE,)}
 _SUBSCRIPTION = f"/v1/subscriptions/{SUBSCRIPTION_ID}/query"
 _LINES = (
     r"union isfuzzy=true StorageBlobLogs, StorageQueueLogs, StorageTableLogs, StorageFileLogs"
@@ -67,7 +72,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
     async def query(request: Request) -> Response:
         of_workspace = request.scope["path"] == f"/v1/workspaces/{HISTORY_WORKSPACE}/query"
         try:
-            for right in history_queries.RIGHTS if of_workspace else _RIGHTS:
+            for right in history_queries.RIGHTS if of_workspace else _RIGHTS_OF.get(request.scope["path"], _RIGHTS):
                 entra.authorize(request, audiences=(AUDIENCE,), right=right)
         except Unauthorized as error:
             return _error(401, "AuthorizationRequiredError", str(error))
@@ -77,7 +82,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
             return await workspace(request)
         match = _RESOURCE.fullmatch(request.scope["path"])
         account = cloud.accounts.get(match[1].lower()) if match else None
-        if account is None and request.scope["path"].lower() != _SUBSCRIPTION:
+        if account is None and request.scope["path"].lower() not in (_SUBSCRIPTION, _OF_ALL):
             return _error(404, "PathNotFoundError", "The requested path does not exist")
         body = json_text.parse(await request.body())
         lines = [line for line in cloud.storage_log if account is None or line.account == account.name]

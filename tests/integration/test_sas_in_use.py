@@ -11,10 +11,14 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
-from local.tenant.model import Account, new_storage_key
-from shared.errors import InvalidRequest, SasquashError
+from local.tenant.model import STORAGE_WORKSPACE, Account, new_storage_key
+from shared.cloud.sas_log import SasLog
+from shared.errors import Blocked, InvalidRequest, SasquashError
+from shared.watch.__main__ import read_all
 from shared.watch.answer import SasInUse, SasPage
-from shared.watch.signers import SignedBy
+from shared.watch.service import SasInUseList
+from shared.watch.signers import SignedBy, SignerSearch
+from shared.watch.workspace import Workspace
 from tests.support.cloud_clients import browser, options
 from tests.support.driver import Driver, found, report
 
@@ -197,3 +201,33 @@ async def test_unreachable_logs_are_an_error_and_no_empty_list(
 async def test_account_that_is_not_monitored_is_no_account(driver: Driver) -> None:
     with pytest.raises(InvalidRequest, match="not an account in a monitored subscription"):
         await driver.app().http.sas_in_use.page(account="nosuchaccount", after=None)
+
+
+def of_workspace(driver: Driver) -> SasInUseList:
+    """The list of the command, as the identity of the app."""
+    clients = driver.app().clients
+    log = SasLog(clients.logs, clock=driver.clock)
+    return SasInUseList(
+        source=Workspace(log, STORAGE_WORKSPACE, client_for=clients.arm),
+        search=SignerSearch(clock=driver.clock),
+        clock=driver.clock,
+    )
+
+
+async def test_command_lists_the_tokens_of_a_workspace(
+    driver: Driver, cloud: LocalCloud, account: Account, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responder = cloud.model.identities["responder"]
+    reader = replace(responder, rights=responder.rights | {"Microsoft.OperationalInsights/workspaces/query/*/read"})
+    monkeypatch.setitem(cloud.model.identities, "responder", reader)
+    for token in (forever(account), of_container(account)):
+        assert await read(client, account, token) == 200
+
+    tokens = await read_all(of_workspace(driver), days=30, account=account.name)
+
+    assert [(each.signed_by, each.resource) for each in tokens] == [(SignedBy.KEY1, None), (SignedBy.KEY2, "models")]
+
+
+async def test_command_says_which_right_is_missing(driver: Driver) -> None:
+    with pytest.raises(Blocked, match=r"docs/rights\.md"):
+        await read_all(of_workspace(driver), days=30, account=None)

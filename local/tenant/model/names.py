@@ -14,6 +14,7 @@ INTAKE_ACCOUNT = "sasquashintake"  # the storage of the intake's host, where the
 TOPIC_HOST = "sasquash.westeurope-1.eventgrid.azure.net"
 HISTORY_RULE = "dcr-4f9c1d7be0a84c53a2f6d1907b3e8a55"  # its immutable id
 HISTORY_WORKSPACE = "c0a5d7e2-1b8f-4e36-9d47-3a6f2b9c8e10"  # the workspace's id
+STORAGE_WORKSPACE = "5be1d0c6-7a92-4c0f-8f5e-2d4b6a91e3f7"  # of the storage logs of all accounts: its id
 KEY_VAULT = "sasquash-vault"
 SHAREPOINT_SITE = "contoso.sharepoint.com,5f0c7a1e-52c5-4f3b-8d0a-2f6f1f0c9a77,1c9b2b7d-0c52-4a0c-9d3e-7b1a5d2c4e66"
 SHAREPOINT_LIST = "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35"
