@@ -145,6 +145,29 @@ FACTS = (
         of_azure=logs.token_hash,
     ),
     Fact(
+        name="logs of a subscription",
+        assumption="POST /v1/subscriptions/{id}/query has the storage logs of all its accounts, by the roles that the "
+        "identity has there",
+        basis="Manage access to Log Analytics workspaces: resource-context, for a resource, resource group, or "
+        "subscription; Querying logs for Azure resources shows a resource only",
+        change="shared/watch/monitored.py: query each account of the inventory",
+        by_hand="With the role Sasquash Usage on a subscription, query StorageBlobLogs there and on one account.",
+    ),
+    Fact(
+        name="logs of a user delegation SAS",
+        assumption="its lines have an AuthenticationHash with SasSignature(…), or the AuthenticationType SAS",
+        basis="no source: the documented types are OAuth, Kerberos, SAS Key, Account Key and Anonymous",
+        change="sas_in_use in shared/cloud/log_queries.py: they would be missing from the list",
+        by_hand="Log the reads of an account, use a user delegation SAS, and read both columns.",
+    ),
+    Fact(
+        name="addresses in storage logs",
+        assumption="CallerIpAddress has a port, also that of an IPv6 address",
+        basis="StorageBlobLogs: the IP address of the requester, including the port number; no IPv6 sample",
+        change="sas_in_use in shared/cloud/log_queries.py, which strips it",
+        by_hand="Log the reads of an account, read it over IPv6, and read CallerIpAddress.",
+    ),
+    Fact(
         name="custom roles",
         assumption="Azure accepts the custom roles of infra/roles.json",
         basis="the operations of Microsoft.Storage",

@@ -32,6 +32,12 @@ export function api(token) {
     reject: (id, reason) => call('POST', `${record(id)}/reject`, { reason }),
     retry: (id, reason) => call('POST', `${record(id)}/retry`, { reason }),
     undoLockdown: (id, reason) => call('POST', `${record(id)}/undo-lockdown`, { reason }),
+    sas: ({ account, days, after }) => {
+      const query = new URLSearchParams({ limit: '25', days: String(days) });
+      if (account) query.set('account', account);
+      if (after) query.set('after', after);
+      return call('GET', `sas?${query}`);
+    },
     readiness: () => call('GET', 'readiness'),
   };
 }

@@ -1,6 +1,7 @@
-// Routes addresses to views, and handles their buttons: #/, #/record/<id>, #/report, #/readiness.
+// Routes addresses to views, and handles their buttons: #/, #/record/<id>, #/report, #/sas, #/readiness.
 
 import { api } from './api.js';
+import * as sas from './sas.js';
 import { signIn } from './sign_in.js';
 import * as views from './views.js';
 
@@ -102,15 +103,33 @@ function showReport() {
   show(views.report({ onDryRun, onRevoke }));
 }
 
+/** Shows a page of the SAS in use. The logs are queried anew for each: that takes seconds. */
+async function showSas(asked = { account: '', days: 30, after: null }) {
+  const view = shown;
+  say('Querying the storage logs …');
+  const page = await calls.sas(asked);
+  if (view !== shown) return;
+  say('');
+  show(sas.list(page, asked, {
+    onAsk: (account, days) => guarded(() => showSas({ account, days, after: null })),
+    onMore: () => guarded(async () => {
+      await showSas({ ...asked, after: page.next });
+      main.focus();
+    }),
+  }));
+}
+
 async function route() {
   shown += 1;
   const [, view, id] = location.hash.split('/');
   try {
     if (view === 'record' && /^[0-9a-f]{64}$/.test(id || '')) await showRecord(id);
     else if (view === 'report') showReport();
+    else if (view === 'sas') await showSas();
     else if (view === 'readiness') show(views.readiness(await calls.readiness()));
     else await showList();
   } catch (error) {
+    say('');
     show(views.problem(error));
   }
   document.title = `${main.querySelector('h1')?.textContent || 'Sasquash'} · Sasquash`;

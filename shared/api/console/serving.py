@@ -15,6 +15,7 @@ _TYPES = {
     "index.html": "text/html; charset=utf-8",
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
+    "sas.js": "text/javascript; charset=utf-8",
     "views.js": "text/javascript; charset=utf-8",
     "api.js": "text/javascript; charset=utf-8",
     "sign_in.js": "text/javascript; charset=utf-8",

@@ -30,7 +30,7 @@ const TERMS = {
 };
 
 /** Returns a value of the API as people read it. */
-const words = (value) => TERMS[value] || (value || '').replaceAll('_', ' ');
+export const words = (value) => TERMS[value] || (value || '').replaceAll('_', ' ');
 
 export function age(moment, now = Date.now()) {
   const seconds = Math.max(0, Math.round((now - Date.parse(moment)) / 1000));
@@ -58,9 +58,9 @@ function facts(rows) {
   return el('dl', {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== '').flatMap(([label, value]) => [el('dt', {}, label), el('dd', {}, value)]));
 }
 
-const section = (heading, ...content) => el('section', {}, el('h2', {}, heading), ...content);
+export const section = (heading, ...content) => el('section', {}, el('h2', {}, heading), ...content);
 
-const bullets = (items) => el('ul', {}, items.map((item) => el('li', {}, item)));
+export const bullets = (items) => el('ul', {}, items.map((item) => el('li', {}, item)));
 
 /** Returns the parts of a text of the API: strings, and code that people copy. */
 const rich = (text) => text.parts.map((part) => (typeof part === 'string' ? part : el('code', {}, part.code)));

@@ -230,7 +230,7 @@ async def test_views_fit_a_phone_in_dark_mode(browser: Browser, deployment: Depl
     phone = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
     async with console_page(browser, deployment.cloud.hosts[0], **phone) as console:
         await console.open(as_="approver")
-        for address in ("#/", f"#/record/{fingerprint}", "#/report", "#/readiness"):
+        for address in ("#/", f"#/record/{fingerprint}", "#/report", "#/sas", "#/readiness"):
             await console.page.goto(f"{console.url}{address}")
             await console.page.wait_for_selector("main h1")
             wide = await console.page.evaluate("document.documentElement.scrollWidth")
