@@ -146,8 +146,8 @@ FACTS = (
     ),
     Fact(
         name="logs of a subscription",
-        assumption="POST /v1/subscriptions/{id}/query has the storage logs of all its accounts, by the roles that "
-        "the identity has there",
+        assumption="POST /v1/subscriptions/{id}/query has the storage logs of all its accounts, by the roles of the "
+        "identity there",
         basis="Manage access to Log Analytics workspaces: resource-context, for a resource, resource group, or "
         "subscription; Querying logs for Azure resources shows a resource only",
         change="shared/watch/monitored.py: query each account of the inventory",

@@ -7,7 +7,7 @@ verified as that of a leak.
 
 from collections.abc import Iterator, Mapping
 
-from .credential import Credential, is_plain
+from .credential import Credential
 from .hosts import locate, split_url
 from .leak import MOST_OTHERS
 from .normalize import percent_decoded
@@ -47,4 +47,4 @@ def _paths(written: str) -> Iterator[str | None]:
     """Yield what the path may be: percent-encoded once, as URLs are, or twice, or as some clients write it."""
     decoded = percent_decoded(written)
     different = dict.fromkeys((decoded, written, percent_decoded(decoded)))
-    yield from (path or None for path in different if is_plain(path))
+    yield from (path or None for path in different)

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.redaction import redact
 from shared.sas import Kind, Severity
 from shared.watch.signers import SignedBy, Signer
 from shared.watch.uses import Use, rated, resource_of, url_of
@@ -74,11 +75,11 @@ def shown(use: Use, signer: Signer, *, now: datetime, revocation: str | None) ->
         account=logged.account,
         kind=credential.kind,
         severity=risk.severity,
-        grants=risk.grants,
+        grants=redact(risk.grants),
         reasons=risk.reasons,
-        resource=resource_of(credential),
+        resource=redact(resource) if (resource := resource_of(credential)) is not None else None,
         url=url_of(credential),
-        policy=credential.policy,
+        policy=redact(credential.policy) if credential.policy is not None else None,
         permissions=credential.permissions,
         starts=credential.starts,
         expires=credential.ends,

@@ -60,3 +60,17 @@ async def test_signature_is_not_logged(cloud: LocalCloud, account: Account) -> N
     await place.use(place.url(policy=None))
 
     assert "&sig=XXXXX" in lines(cloud, account)[-1].uri
+
+
+async def test_line_has_the_type_of_authentication_and_the_operation(cloud: LocalCloud, account: Account) -> None:
+    """Microsoft Learn, "Best practices for monitoring Azure Blob Storage": AuthenticationType and OperationName."""
+    account.logged["blob"] = ("StorageRead", "StorageWrite")
+    place = PLACES["container"](Deployment(cloud), account, "models")
+    await place.make()
+    await place.use(place.url(policy=None))
+
+    by_key, *_, by_sas = lines(cloud, account)
+
+    assert by_key.authentication_type == "AccountKey"
+    assert by_sas.authentication_type == "SAS"
+    assert by_sas.operation in ("GetBlob", "ListBlobs", "GetBlobProperties")

@@ -144,7 +144,7 @@ def test_resource_id_is_that_of_the_account_or_none(resource: str, known: bool) 
 
     [token] = sas_log.read([row(TOKEN, ResourceId=given_id)]).tokens
 
-    assert (token.resource_id or "").endswith("/robustmodels") is known
+    assert token.resource_id == (given_id.removesuffix("/blobservices/default") if known else None)
 
 
 def test_more_rows_than_a_query_names_say_so() -> None:

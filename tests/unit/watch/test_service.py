@@ -4,8 +4,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import pytest
+from azure.storage.blob import generate_blob_sas
 
 from shared.domain.account import AccountKey
 from shared.domain.logged_sas import LoggedSas
@@ -247,3 +249,19 @@ async def test_no_key_and_no_signature_is_shown_or_logged(caplog: pytest.LogCapt
     said = repr(page) + caplog.text
     assert not any(value in said for value in KEYS.values())
     assert "sig=" not in said
+
+
+async def test_secret_in_the_name_of_a_blob_or_a_policy_is_redacted() -> None:
+    """A client may have put a whole URL into a path: the logs mask the request's own signature alone."""
+    secret = "sig=" + "Ab3/" * 10 + "Ab3="
+    path = quote(f"models/https://x/?{secret}", safe="")
+    token = container_token(policy_id=secret, permission=None, expiry=None)
+    blob = generate_blob_sas(
+        ACCOUNT, "models", f"https://x/?{secret}", account_key=KEYS["key1"], permission="r", expiry=NOW
+    )
+
+    page = await listed(logged(token), logged(blob, path=path.replace("models%2F", "models/")))
+
+    assert {each.signed_by for each in page.tokens} == {SignedBy.KEY1, SignedBy.KEY2}
+    assert "Ab3/Ab3" not in repr(page)
+    assert "Ab3%2FAb3" not in repr(page)
