@@ -58,7 +58,8 @@ _OBJECTS = re.compile(
     r" \| order by Written desc, Requests desc \| take 20"
 )
 _CLIENTS = re.compile(
-    _LINES + r" \| summarize Requests = count\(\) by Address = tostring\(split\(CallerIpAddress, ':'\)\[0\]\),"
+    _LINES
+    + r" \| summarize Requests = count\(\) by Address = replace_regex\(CallerIpAddress, @'(?P<port>[^']+)', ''\),"
     r" Agent = substring\(UserAgentHeader, 0, 120\) \| top 10 by Requests desc"
 )
 
@@ -173,8 +174,8 @@ def _objects(lines: list[StorageLogLine], _match: re.Match[str]) -> _Table:
     return columns, [[key, requests[key], written[key]] for key in order]
 
 
-def _clients(lines: list[StorageLogLine], _match: re.Match[str]) -> _Table:
-    who = Counter((line.address.partition(":")[0], line.agent[:120]) for line in lines)
+def _clients(lines: list[StorageLogLine], match: re.Match[str]) -> _Table:
+    who = Counter((re.sub(match["port"], "", line.address), line.agent[:120]) for line in lines)
     columns = [("Address", "string"), ("Agent", "string"), ("Requests", "long")]
     return columns, [[address, agent, number] for (address, agent), number in who.most_common(10)]
 

@@ -24,7 +24,9 @@ _KEY = re.compile(r"key[12]")
 
 _LINES = "union isfuzzy=true StorageBlobLogs, StorageQueueLogs, StorageTableLogs, StorageFileLogs"
 _SERVED = "extend Served = toint(StatusCode) < 400"
-_WHO = "Address = tostring(split(CallerIpAddress, ':')[0]), Agent = substring(UserAgentHeader, 0, 120)"
+# CallerIpAddress has a port. An IPv6 address has colons of its own.
+_ADDRESS = "Address = replace_regex(CallerIpAddress, @':[0-9]{1,5}$', '')"
+_WHO = f"{_ADDRESS}, Agent = substring(UserAgentHeader, 0, 120)"
 _SET_ACL = {
     Service.BLOB: "SetContainerACL",
     Service.QUEUE: "SetQueueACL",
@@ -81,12 +83,12 @@ def sas_in_use() -> str:
     """Return a row for each SAS: when and how often it was used, by whom and for what, and some of its URLs.
 
     Those that were accepted most come first: who guesses signatures pushes none of them out. Azure documents no
-    AuthenticationType of a user delegation SAS, and so the hash counts, too. CallerIpAddress has a port, also that of
-    an IPv6 address. One row more than `MOST_TOKENS` says that there are others.
+    AuthenticationType of a user delegation SAS, and so the hash counts, too. One row more than `MOST_TOKENS` says
+    that there are others.
     """
     return (
         f"{_LINES} | where AuthenticationType =~ 'SAS' or AuthenticationHash contains 'SasSignature(' | {_SERVED},"
-        f" Address = replace_regex(CallerIpAddress, @':[0-9]{{1,5}}$', ''), Link = substring(Uri, 0, {LONGEST_URL})"
+        f" {_ADDRESS}, Link = substring(Uri, 0, {LONGEST_URL})"
         " | summarize First = min(TimeGenerated), Last = max(TimeGenerated), Requests = count(),"
         " Accepted = countif(Served), AcceptedUrls = make_set_if(Link, Served, 4), RefusedUrl = take_anyif(Link,"
         " not(Served)), ResourceId = take_any(_ResourceId), Addresses = make_set(Address, 10),"

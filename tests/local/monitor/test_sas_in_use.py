@@ -126,3 +126,24 @@ async def test_scope_is_one_that_the_identity_may_read(
 
 async def test_intake_may_read_no_logs(api: httpx.AsyncClient, bearer: Bearer) -> None:
     assert (await asked(api, bearer, by="intake")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("203.0.113.7:50211", "203.0.113.7"),
+        ("[2001:db8::7]:443", "[2001:db8::7]"),
+        ("2001:db8::7:50211", "2001:db8::7"),
+    ],
+)
+async def test_clients_of_a_token_are_shown_without_their_port(
+    api: httpx.AsyncClient, bearer: Bearer, cloud: Cloud, account: Account, *, written: str, shown: str
+) -> None:
+    cloud.storage_log.append(line(account, address=written))
+    kql = log_queries.clients(log_queries.by_token("cd" * 32))
+
+    answer = await api.post(
+        f"/v1{account.id}/query", json={"query": kql}, headers=bearer("responder", log_analytics.AUDIENCE)
+    )
+
+    assert rows(answer) == [{"Address": shown, "Agent": "curl", "Requests": 1}]
