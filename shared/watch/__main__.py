@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tokens = asyncio.run(_tokens(asked.workspace, days=asked.days, account=asked.account))
     except SasquashError as error:
-        _say(f"The SAS in use were not listed: {error}", "Sign in with az login; docs/responders.md names the rights.")
+        _say(f"The SAS in use were not listed: {error}", "Sign in (az login); docs/responders.md names the rights.")
         return 2
     if asked.format == "table":
         print(table(tokens))
