@@ -27,9 +27,7 @@ class Elsewhere:
 
     def with_report(self, credential: Credential, reported: Iterable[Credential]) -> Self:
         """Return it with the readings of a report at other hosts than that of `credential`, as many as fit."""
-        known = {_parts(one, credential) for one in (*self.waiting, *self.tried)}
-        new = [one for one in reported if one.host not in (None, credential.host)]
-        added = [Reading.of(one) for one in readings.distinct(new) if signed_parts(one) not in known]
+        added = [Reading.of(one) for one in self.unknown(credential, reported)]
         if not added:
             return self
         waiting = readings.bounded((*self.waiting, *added), credential)[:MOST]

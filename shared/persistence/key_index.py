@@ -16,11 +16,11 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.domain.target import KEY_NAMES
 from shared.persistence.own_storage import own_tables
 from shared.persistence.rows import new_row, time_in
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
-_KEY_NAMES = ("key1", "key2")
 _PARTITION, _LISTED = "key~", "keys-listed"
 
 
@@ -48,7 +48,7 @@ class KeyIndex:
             except ResourceNotFoundError:
                 return None
         account, name, seen_at = row.get("Account"), row.get("Key"), _time(row)
-        if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or name not in _KEY_NAMES or not seen_at:
+        if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or name not in KEY_NAMES or not seen_at:
             return None
         return KnownKey(account, str(name), sha256, seen_at)
 

@@ -32,22 +32,19 @@ class SecretIndex:
         place = _place(finding)
         if place is None:
             return finding.fingerprint
-        with own_tables(_DOING):
-            with suppress(ResourceExistsError):
-                await self._table.create_entity(new_row(*place, Record=finding.fingerprint))
-                return finding.fingerprint
-            try:
-                row = await self._table.get_entity(*place)
-            except ResourceNotFoundError:  # it was removed just now, with its record
-                return finding.fingerprint
-        known = row.get("Record")
-        return known if isinstance(known, str) and _FINGERPRINT.fullmatch(known) else finding.fingerprint
+        with own_tables(_DOING), suppress(ResourceExistsError):
+            await self._table.create_entity(new_row(*place, Record=finding.fingerprint))
+            return finding.fingerprint
+        return await self._read(place) or finding.fingerprint  # None: it was removed just now, with its record
 
     async def find(self, kind: str, digest: str) -> str | None:
         """Return the fingerprint of the record of a secret, None where it has none. `digest` is its SHA-256."""
+        return await self._read(_place_of(kind, digest))
+
+    async def _read(self, place: tuple[str, str]) -> str | None:
         with own_tables("Reading the index of the secrets"):
             try:
-                row = await self._table.get_entity(*_place_of(kind, digest))
+                row = await self._table.get_entity(*place)
             except ResourceNotFoundError:
                 return None
         known = row.get("Record")
