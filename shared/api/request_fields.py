@@ -3,6 +3,7 @@
 A rule's description completes "`field` must be …". That is the whole message: no value is repeated.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -16,9 +17,16 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
+
+
 def rule(must_be: str, **constraints: Any) -> msgspec.Meta:
     """Return a rule: `must_be` is its description."""
     return msgspec.Meta(description=must_be, **constraints)
+
+
+AccountName = Annotated[str, rule("a storage account's name", pattern=r"^[a-z0-9]{3,24}\Z")]
+PageLimit = Annotated[int, rule("a whole number from 1 to 100", ge=1, le=100)]
 
 
 def parameters(url: str) -> dict[str, Any]:
@@ -31,6 +39,12 @@ def parameters(url: str) -> dict[str, Any]:
     if len(given) != len(pairs):
         raise InvalidRequest("The query has a duplicate parameter.")
     return given
+
+
+def with_numbers(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return the parameters with these as numbers, where each is a whole number from 1 to 999."""
+    numbers = {name: int(given[name]) for name in names if _NUMBER.fullmatch(given.get(name, ""))}
+    return {**given, **numbers}
 
 
 def checked[T: DataclassInstance](given: Mapping[str, Any], kind: type[T]) -> T:

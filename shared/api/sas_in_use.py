@@ -1,6 +1,5 @@
 """GET /api/sas: the SAS in use, from the storage logs."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,20 +9,17 @@ from msgspec import Meta
 
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
 from shared.api.auth.authorize import requires
-from shared.api.request_fields import checked, parameters, rule
+from shared.api.request_fields import AccountName, PageLimit, checked, parameters, rule, with_numbers
 from shared.api.responses import as_json
 from shared.domain.readiness import Check
 from shared.persistence.readiness import AccountCheck, ReadinessTable
-from shared.watch.answer import SasInUse, SasPage, Unread
+from shared.watch.answer import SasPage, Unread
 from shared.watch.service import MOST_DAYS, SasInUseList
 
 _READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _MOST_UNLOGGED = 100
-_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
-_Account = Annotated[str, rule("a storage account's name", pattern=r"^[a-z0-9]{3,24}\Z")]
 _Days = Annotated[int, rule(f"a whole number from 1 to {MOST_DAYS}", ge=1, le=MOST_DAYS)]
-_Limit = Annotated[int, rule("a whole number from 1 to 100", ge=1, le=100)]
 _After = Annotated[str, rule("the value of `next` in the previous page", pattern=r"^[a-z0-9]{3,24}\.[0-9a-f]{64}\Z")]
 
 
@@ -31,9 +27,9 @@ _After = Annotated[str, rule("the value of `next` in the previous page", pattern
 class SasQuery:
     """Which SAS to list: of one account or all, used in the last `days`. `after` is `next` of the previous page."""
 
-    account: _Account | None = None
+    account: AccountName | None = None
     days: _Days = 30
-    limit: _Limit = 50
+    limit: PageLimit = 50
     after: _After | None = None
 
 
@@ -44,21 +40,10 @@ class NotLogged(msgspec.Struct, frozen=True):
     first: Annotated[tuple[Unread, ...], Meta(description="By name, 100 at most.")]
 
 
-class SasList(msgspec.Struct, frozen=True, kw_only=True):
+class SasList(SasPage, frozen=True, kw_only=True):
     """SAS that the storage logs show in use, the worst first, and what the list can't show."""
 
-    days: int
-    tokens: tuple[SasInUse, ...]
-    next: Annotated[str | None, Meta(description="The value of `after` for the next page; null on the last one.")]
-    unread: Annotated[
-        tuple[Unread, ...],
-        Meta(description="Accounts whose keys, and subscriptions whose logs could not be read, with the reason."),
-    ]
-    unidentified_requests: Annotated[
-        int, Meta(description="Requests with a SAS that the logs do not identify, or whose URL can't be read.")
-    ]
     not_logged: NotLogged
-    limits: Annotated[tuple[str, ...], Meta(description="What the list can't show, in sentences.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +59,13 @@ class SasInUseApi:
         """Return a page of the list."""
         asked = read_query(request.url)
         page = await self.sas.page(account=asked.account, days=asked.days, limit=asked.limit, after=asked.after)
-        return as_json(_list(page, _not_logged(await self.table.checks(), asked.account)))
+        not_logged = _not_logged(await self.table.checks(), asked.account)
+        return as_json(SasList(**msgspec.structs.asdict(page), not_logged=not_logged))
 
 
 def read_query(url: str) -> SasQuery:
     """Return what the query of `url` asks for. Raises InvalidRequest."""
-    given = parameters(url)
-    numbers = {name: int(text) for name in ("days", "limit") if _NUMBER.fullmatch(text := given.get(name, ""))}
-    return checked(given | numbers, SasQuery)
-
-
-def _list(page: SasPage, not_logged: NotLogged) -> SasList:
-    return SasList(
-        days=page.days,
-        tokens=page.tokens,
-        next=page.next,
-        unread=page.unread,
-        unidentified_requests=page.unidentified_requests,
-        not_logged=not_logged,
-        limits=page.limits,
-    )
+    return checked(with_numbers(parameters(url), "days", "limit"), SasQuery)
 
 
 def _not_logged(checks: list[AccountCheck], account: str | None) -> NotLogged:

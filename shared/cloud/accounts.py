@@ -69,6 +69,20 @@ class AccountRef:
     resource_group: str
     hosts: frozenset[str]
 
+    @classmethod
+    def of(cls, account_id: str, *, hosts: Iterable[str] = ()) -> "AccountRef | None":
+        """Return the account with this id; None where it is none of an account."""
+        match = _ID.fullmatch(account_id)
+        if match is None:
+            return None
+        return cls(
+            id=account_id,
+            name=match["name"].lower(),
+            subscription=match["subscription"].lower(),
+            resource_group=match["group"],
+            hosts=frozenset(hosts),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
@@ -317,18 +331,12 @@ def _ref(
     secondary: Mapping[str, Any] | None,
     domain: str | None,
 ) -> AccountRef:
-    match = _ID.fullmatch(account_id)
-    if match is None:
-        raise Blocked("Azure returned a storage account with an invalid id. Check it in Azure.")
     urls = [url for group in (primary, secondary) for url in (group or {}).values() if isinstance(url, str)]
     hosts = {(urlsplit(url).hostname or "").lower() for url in urls} | {(domain or "").lower()}
-    return AccountRef(
-        id=account_id,
-        name=match["name"].lower(),
-        subscription=match["subscription"].lower(),
-        resource_group=match["group"],
-        hosts=frozenset(hosts - {""}),
-    )
+    ref = AccountRef.of(account_id, hosts=hosts - {""})
+    if ref is None:
+        raise Blocked("Azure returned a storage account with an invalid id. Check it in Azure.")
+    return ref
 
 
 def _any_of(texts: Sequence[str]) -> str:

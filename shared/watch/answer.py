@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.redaction import redact
-from shared.sas import Kind, Severity
+from shared.sas import Kind, Severity, assess
 from shared.watch.signers import SignedBy, Signer
-from shared.watch.uses import Use, rated, resource_of, url_of
+from shared.watch.uses import Use, resource_of, url_of
 
 type Time = Annotated[datetime, Meta(tz=True)]
 type Count = Annotated[int, Meta(ge=0)]
@@ -59,16 +59,21 @@ class SasPage(msgspec.Struct, frozen=True, kw_only=True):
 
     days: int
     tokens: tuple[SasInUse, ...]
-    next: str | None
-    unread: tuple[Unread, ...]
-    unidentified_requests: int
-    limits: tuple[str, ...]
+    next: Annotated[str | None, Meta(description="The value of `after` for the next page; null on the last one.")]
+    unread: Annotated[
+        tuple[Unread, ...],
+        Meta(description="Accounts whose keys, and subscriptions whose logs could not be read, with the reason."),
+    ]
+    unidentified_requests: Annotated[
+        int, Meta(description="Requests with a SAS that the logs do not identify, or whose URL can't be read.")
+    ]
+    limits: Annotated[tuple[str, ...], Meta(description="What the list can't show, in sentences.")]
 
 
 def shown(use: Use, signer: Signer, *, now: datetime, revocation: str | None) -> SasInUse:
     """Return a token as it is shown."""
     credential, logged = signer.credential, use.logged
-    risk = rated(credential, now=now)
+    risk = assess(credential, now=now)
     return SasInUse(
         id=use.id,
         signature_sha256=logged.signature_sha256,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from shared.domain.logged_sas import LoggedSas
 from shared.redaction import redact
-from shared.sas import Credential, Kind, Risk, Severity, assess, credentials_of_logged_url
+from shared.sas import Credential, Kind, Severity, assess, credentials_of_logged_url
 
 _MOST_READINGS = 130  # of one token: its URLs, each read in several ways
 _LONGEST_URL = 2048
@@ -59,14 +59,9 @@ def ordered(uses: Iterable[Use], *, now: datetime) -> list[Use]:
 
 
 def _order(use: Use, now: datetime) -> tuple[bool, int, float, str]:
-    severity = tuple(Severity).index(rated(use.credential, now=now).severity)
+    severity = tuple(Severity).index(assess(use.credential, now=now).severity)
     end = use.credential.ends
     return not use.logged.accepted, -severity, -end.timestamp() if end is not None else float("-inf"), use.id
-
-
-def rated(credential: Credential, *, now: datetime) -> Risk:
-    """Return what a token allows, and how bad it would be if it leaked."""
-    return assess(credential, now=now)
 
 
 def resource_of(credential: Credential) -> str | None:

@@ -1,6 +1,5 @@
 """The logs of one workspace, and the keys of the accounts in it, as the signed-in identity."""
 
-import re
 from collections.abc import Callable, Mapping
 
 from azure.mgmt.storage.aio import StorageManagementClient
@@ -12,11 +11,6 @@ from shared.domain.account import AccountKey
 from shared.domain.logged_sas import LoggedSas, LoggedTokens
 from shared.errors import Blocked
 from shared.watch.service import Found
-
-_ID = re.compile(
-    r"/subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)/providers/[^/]+/[^/]+/(?P<name>[^/]+)",
-    re.IGNORECASE,
-)
 
 
 class Workspace:
@@ -40,9 +34,7 @@ class Workspace:
         """Return the keys of an account that the workspace names. Raises TransientFailure or Blocked."""
         tokens: tuple[LoggedSas, ...] = self._found.tokens if self._found is not None else ()
         ids = (token.resource_id for token in tokens if token.account == account)
-        match = next((_ID.fullmatch(each) for each in ids if each is not None), None)
-        if match is None:
+        ref = next((AccountRef.of(each) for each in ids if each is not None), None)
+        if ref is None:
             raise Blocked("The logs do not say which resource it is: its keys are not listed.")
-        subscription = match["subscription"]
-        ref = AccountRef(match[0], match["name"], subscription, match["group"], frozenset())
-        return await listed_keys(self._client_for(subscription), ref)
+        return await listed_keys(self._client_for(ref.subscription), ref)

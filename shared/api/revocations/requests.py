@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from shared.actions.registry import ACTION_SPECS
-from shared.api.request_fields import checked, parameters, rule
+from shared.api.request_fields import AccountName, PageLimit, checked, parameters, rule, with_numbers
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.target import ActionKind, InvalidTarget
@@ -32,14 +32,12 @@ _Source = Annotated[str, _line(200)]
 _Url = Annotated[str, _line(2048)]
 _Reason = Annotated[str, _line(500)]
 _Digest = Annotated[str, rule("a plan's digest: 64 hex digits in lower case", pattern=r"^[0-9a-f]{64}\Z")]
-_Account = Annotated[str, rule("a storage account's name", pattern=r"^[a-z0-9]{3,24}\Z")]
-_Accounts = Annotated[tuple[_Account, ...], rule("a list of at most 50 storage accounts' names", max_length=50)]
+_Accounts = Annotated[tuple[AccountName, ...], rule("a list of at most 50 storage accounts' names", max_length=50)]
 _Action = Annotated[ActionKind, rule(f"one of {', '.join(ActionKind)}")]
 _Target = Annotated[str, _line(200)]
 _Switch = Annotated[bool, rule("true or false")]
 _Wait = Annotated[float, rule("a number of seconds from 0 to 60", ge=0, le=60)]  # the front end times out after 230
 _State = Annotated[State, rule(f"one of {', '.join(State)}")]
-_Limit = Annotated[int, rule("a whole number from 1 to 100", ge=1, le=100)]
 _After = Annotated[str, rule("the value of `next` in the previous page", pattern=r"^[A-Za-z0-9_=-]{1,2000}\Z")]
 
 
@@ -63,7 +61,7 @@ class ReportRequest:
 class OrderRequest:
     """Run a containment action without a leaked text. `target` is one that the action's `check_target` accepts."""
 
-    account: _Account
+    account: AccountName
     action: _Action
     target: _Target
     reason: _Reason
@@ -89,8 +87,8 @@ class PageQuery:
     """Which records to list. `after` is `next` of the previous page."""
 
     state: _State | None = None
-    account: _Account | None = None
-    limit: _Limit = 50
+    account: AccountName | None = None
+    limit: PageLimit = 50
     after: _After | None = None
 
 
@@ -146,11 +144,7 @@ def read_read_query(url: str) -> ReadQuery:
 
 def read_page_query(url: str) -> PageQuery:
     """Return the page that the query of `url` describes. Raises InvalidRequest."""
-    given = parameters(url)
-    limit = given.get("limit", "")
-    if re.fullmatch(r"[1-9][0-9]{0,2}", limit):
-        given["limit"] = int(limit)
-    return checked(given, PageQuery)
+    return checked(with_numbers(parameters(url), "limit"), PageQuery)
 
 
 def read_id(text: str) -> str:

@@ -5,8 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sas import Credential, Kind
-from shared.watch.uses import ordered, rated, resource_of, url_of, use_of
+from shared.sas import Credential, Kind, assess
+from shared.watch.uses import ordered, resource_of, url_of, use_of
 from tests.support.logged_tokens import END, FOR_EVER, account_token, container_token, digest_of, logged
 from tests.support.samples import ACCOUNT, NOW
 
@@ -16,7 +16,7 @@ def test_token_until_2051_is_rated_as_a_leak_of_it_would_be() -> None:
     use = use_of(logged(token))
 
     assert use is not None
-    risk = rated(use.credential, now=NOW)
+    risk = assess(use.credential, now=NOW)
     assert (use.credential.ends, risk.severity) == (FOR_EVER, "critical")
     assert END in risk.grants
     assert resource_of(use.credential) is None
@@ -94,4 +94,4 @@ def test_expired_token_is_low() -> None:
     use = use_of(logged(account_token(expiry=NOW - timedelta(days=1))))
 
     assert use is not None
-    assert rated(use.credential, now=NOW).severity == "low"
+    assert assess(use.credential, now=NOW).severity == "low"
