@@ -83,8 +83,12 @@ class Finding:
     @property
     def secret(self) -> tuple[Kind, str] | None:
         """What is the same wherever the secret is written: its kind and its hash; None without a credential."""
-        own = self.credential
-        return (own.kind, own.key_sha256 or own.signature_sha256 or "") if own is not None else None
+        return secret_of(self.credential) if self.credential is not None else None
+
+    @property
+    def identity(self) -> object:
+        """What is the same wherever it leaked: its secret; without a credential, its id."""
+        return self.secret or self.fingerprint
 
     def with_readings(self, credentials: Iterable[Credential]) -> "Finding":
         """Return the finding with these readings of its secret instead of its candidates."""
@@ -156,6 +160,11 @@ class Finding:
         if self.other is not None:
             return data | {"other_service": self.other.to_json()}
         raise ValueError("neither an unreadable report nor a person's order is published")
+
+
+def secret_of(credential: Credential) -> tuple[Kind, str]:
+    """Return the kind of a credential and the hash of its secret."""
+    return credential.kind, credential.key_sha256 or credential.signature_sha256 or ""
 
 
 @dataclass(frozen=True, slots=True)

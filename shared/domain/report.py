@@ -16,7 +16,7 @@ from typing import Self
 from shared.domain import readings
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
-from shared.domain.finding import Finding, Reported
+from shared.domain.finding import Finding, Reported, secret_of
 from shared.domain.guid import is_guid
 from shared.domain.other_service import InvalidOtherService, OtherServiceCredential
 from shared.errors import MalformedEvent
@@ -131,10 +131,15 @@ def described(
 
 @dataclass(frozen=True, slots=True)
 class FoundInText:
-    """The credentials of a text, each with its line, from 1: one search serves every place in the text."""
+    """The credentials of a text, each with its line, from 1: one search serves every place in the text.
+
+    `identities` are those of its findings (`Finding.identity`).
+    """
 
     leaks: tuple[tuple[int, Leak], ...] = field(repr=False)
     others: tuple[tuple[int, OtherServiceCredential], ...]
+    identities: frozenset[object]
+    by_c3id: Mapping[str, Leak] = field(repr=False)
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -148,8 +153,16 @@ class FoundInText:
         ]
         line_of = _lines_of(text, (at for at, _ in (*leaks, *others)))
         return cls(
-            tuple((line_of[at], leak) for at, leak in leaks), tuple((line_of[at], other) for at, other in others)
+            tuple((line_of[at], leak) for at, leak in leaks),
+            tuple((line_of[at], other) for at, other in others),
+            frozenset((*(secret_of(leak.credential) for _, leak in leaks), *(one.fingerprint for _, one in others))),
+            {leak.credential.c3id: leak for _, leak in leaks},
         )
+
+    def located(self, finding: Finding) -> Finding:
+        """Return a finding with the host, the path and the readings that its secret has in this text."""
+        leak = self.by_c3id.get(finding.credential.c3id) if finding.credential is not None else None
+        return finding if leak is None else _of_leak(leak, finding).finding
 
     def reported(self, blank: Finding, *, lines: tuple[int, int] | None = None) -> tuple[Reported, ...]:
         """Return `blank` for each credential, those of other services last.

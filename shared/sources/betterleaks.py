@@ -9,23 +9,21 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
-from shared.sources.scanner_place import Place
+from shared.sources.entries import Entry, Invalid, Text, list_of, object_of, text_of
+from shared.sources.json_lines import decoded, lines_of
+from shared.sources.scanner_place import Place, where
 
 _MASK = "REDACTED"
 
 
 def read(body: bytes) -> Iterator[Entry]:
-    """Return one entry for each finding. Raises InvalidPayload where the body is neither JSON nor lines of it."""
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidPayload("The body is not UTF-8.") from None
+    """Return one entry for each finding. Raises InvalidPayload where `body` is not UTF-8."""
+    text = decoded(body)
     whole = _parsed(text)
     if isinstance(whole, Mapping) and isinstance(whole.get("findings"), list):
         yield from (_entry(finding) for finding in whole["findings"])
         return
-    for line in filter(str.strip, text.split("\n")):
+    for line in lines_of(text):
         value = _parsed(line)
         yield _entry(value) if isinstance(value, Mapping) else Invalid("The line is not a JSON object.")
 
@@ -45,10 +43,10 @@ def _entry(finding: object) -> Entry:
     if not texts:
         return Invalid("`match.full` and `match.value` are missing or not strings.")
     place = _place(finding)
-    where = str(place) if place is not None else None
+    url = where(place)
     if any(_MASK in text for text in texts):
-        return Text("", url=where, place=place, masked=True)
-    return Text("\n".join(dict.fromkeys((*texts, *_components(finding)))), url=where, place=place)
+        return Text("", url=url, place=place, masked=True)
+    return Text("\n".join(dict.fromkeys((*texts, *_components(finding)))), url=url, place=place)
 
 
 def _components(finding: Mapping[str, Any]) -> Iterator[str]:

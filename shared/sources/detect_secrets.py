@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, object_of
 from shared.sources.json_body import parse
-from shared.sources.scanner_place import Place
+from shared.sources.scanner_place import Place, where
 
 
 def read(body: bytes) -> Iterator[Entry]:
@@ -25,4 +25,4 @@ def _entry(file: str, result: object) -> Entry:
     if not isinstance(result, Mapping):
         return Invalid("The result is not an object.")
     place = Place.of(file, result.get("line_number"))
-    return Text("", url=str(place) if place is not None else file, place=place, masked=True)
+    return Text("", url=where(place, file=file), place=place, masked=True)

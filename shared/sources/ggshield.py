@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, text_of
 from shared.sources.json_body import parse
-from shared.sources.scanner_place import Place
+from shared.sources.scanner_place import Place, where
 
 _MASK = "***"  # ggshield/utils/text_utils.py, censor_string: most of a value is put out of sight with asterisks
 
@@ -50,7 +50,7 @@ def _incident(incident: object, *, file: str | None, commit: object) -> Iterator
         place = _place(occurrence, file=file, commit=commit)
         own = text_of(occurrence, "match") or ""
         text = "\n".join(dict.fromkeys((own, *matches)))
-        yield Text(text, url=str(place) if place is not None else file, place=place, masked=not own or _MASK in own)
+        yield Text(text, url=where(place, file=file), place=place, masked=not own or _MASK in own)
 
 
 def _place(occurrence: Mapping[str, Any], *, file: str | None, commit: object) -> Place | None:

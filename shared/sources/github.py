@@ -15,10 +15,10 @@ from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding
-from shared.domain.report import in_text
+from shared.domain.report import FoundInText, in_text
 from shared.errors import Blocked
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
-from shared.sources.findings import Found, located
+from shared.sources.findings import Found
 from shared.sources.github_app import GitHubApp
 from shared.sources.github_locations import Locations
 
@@ -82,7 +82,9 @@ class GitHub:
             return tuple(findings)
         places = await self._get(alert, "/locations", app=app, doing=f"Listing the locations of {alert}")
         around = await Locations(self._rest, app, self._base_url).around(alert, places)
-        return located(findings, in_text(around, source=alert.source, url=url, detected_at=detected_at, alert=alert))
+        # Other credentials there are ignored: they have alerts of their own.
+        there = FoundInText.of(around)
+        return tuple(there.located(finding) for finding in findings)
 
     async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
         """Resolve `alert` as revoked if its secret is what was `revoked`. Raises Blocked or TransientFailure.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, object_of, text_of
 from shared.sources.json_body import parse
-from shared.sources.scanner_place import Place
+from shared.sources.scanner_place import Place, where
 
 
 def read(body: bytes) -> Iterator[Entry]:
@@ -29,8 +29,8 @@ def _entry(vulnerability: object) -> Entry:
         location.get("end_line"),
         commit=object_of(location, "commit").get("sha"),
     )
-    where = str(place) if place is not None else text_of(location, "file")
+    url = where(place, file=text_of(location, "file"))
     extract = text_of(vulnerability, "raw_source_code_extract")
     if extract is None:
-        return Text("", url=where, place=place, masked=True)
-    return Text(extract, url=where, place=place)
+        return Text("", url=url, place=place, masked=True)
+    return Text(extract, url=url, place=place)

@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
-from shared.sources.scanner_place import Place
+from shared.sources.entries import Entry, Invalid, Text, list_of, object_of, text_of
+from shared.sources.json_lines import decoded, lines_of
+from shared.sources.scanner_place import Place, where
 
 _ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
 _IS_OF_THE_SCAN = {"audit", "rules_applied"}  # lines beside those of the findings
@@ -18,11 +19,7 @@ _IS_OF_THE_SCAN = {"audit", "rules_applied"}  # lines beside those of the findin
 
 def read(body: bytes) -> Iterator[Entry]:
     """Return one entry for each finding. Raises InvalidPayload where `body` is not UTF-8."""
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidPayload("The body is not UTF-8.") from None
-    for line in filter(str.strip, text.split("\n")):
+    for line in lines_of(decoded(body)):
         yield from _of_line(line)
 
 
@@ -52,7 +49,7 @@ def _entry(item: object) -> Entry:
     account = text_of(object_of(finding, "dependent_captures"), _ACCOUNT)
     text = f"AccountName={account};AccountKey={snippet}" if account else _labeled(item, snippet)
     place = _place(finding)
-    return Text(text, url=str(place) if place is not None else text_of(finding, "path"), place=place)
+    return Text(text, url=where(place, file=text_of(finding, "path")), place=place)
 
 
 def _labeled(item: Mapping[str, Any], snippet: str) -> str:

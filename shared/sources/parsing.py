@@ -15,7 +15,7 @@ from shared.domain.finding import Finding, Reported, merged
 from shared.domain.report import FoundInText, described
 from shared.errors import InvalidRequest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
-from shared.sources.findings import Found, located
+from shared.sources.findings import Found
 from shared.sources.windows import Windows
 
 _LONGEST_URL = 2048
@@ -135,9 +135,9 @@ def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]
     published = merged(finding for item in items for finding in item.findings)
     by_secret: dict[object, Finding] = {}
     for finding in published:
-        by_secret.setdefault(_identity(finding), finding)
+        by_secret.setdefault(finding.identity, finding)
     named = (
-        replace(item, findings=tuple(by_secret.get(_identity(one), one) for one in item.findings)) for item in items
+        replace(item, findings=tuple(by_secret.get(one.identity, one) for one in item.findings)) for item in items
     )
     return tuple(named), published
 
@@ -161,25 +161,22 @@ def _found(entry: Text, blank: Finding, windows: Windows) -> tuple[Finding, ...]
     say what it is.
     """
     own = () if entry.masked else _findings(FoundInText.of(entry.text).reported(blank))
-    around = entry.around
-    window = windows.around(around) if around is not None else None
-    if around is None or window is None:
+    window = windows.around(entry.around) if entry.around is not None else None
+    if entry.around is None or window is None:
         return own
-    whole = window.found.reported(blank)
-    known = {_identity(reported.finding) for reported in whole}
-    is_cut = any(_identity(finding) not in known for finding in own) and entry.text in around.text
-    of_lines = window.found.reported(blank, lines=(window.first, window.last)) if is_cut or not own else ()
-    if whole and not of_lines and not own:  # a secret that stands there twice is found where it stands first
-        own = _findings(windows.lines(around).reported(blank))
-    return _findings(of_lines) or located(own, whole)
+    there = window.found
+    is_cut = any(one.identity not in there.identities for one in own) and entry.text in entry.around.text
+    if is_cut or not own:
+        of_lines = _findings(there.reported(blank, lines=(window.first, window.last)))
+        if of_lines:
+            return of_lines
+    if there.identities and not own:  # a secret that stands there twice is found where it stands first
+        own = _findings(windows.lines(entry.around).reported(blank))
+    return tuple(there.located(one) for one in own)
 
 
 def _findings(reported: Iterable[Reported]) -> tuple[Finding, ...]:
     return tuple(one.finding for one in reported)
-
-
-def _identity(finding: Finding) -> object:
-    return finding.secret or finding.fingerprint
 
 
 def _of_text(entry: Text, *, source: str, now: datetime, windows: Windows) -> Item:

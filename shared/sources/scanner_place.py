@@ -36,6 +36,11 @@ class Place:
         return f"{self.file}:{self.first}{at}"
 
 
+def where(place: Place | None, *, file: str | None = None) -> str | None:
+    """Return how a place is shown; `file` where the report names no lines."""
+    return str(place) if place is not None else file
+
+
 @dataclass(frozen=True, slots=True)
 class Around:
     """A text that holds a place, such as its file: the reported lines are `first` to `last`, from 1."""

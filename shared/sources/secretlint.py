@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
 from shared.sources.json_body import parse
-from shared.sources.scanner_place import Around, Place
+from shared.sources.scanner_place import Around, Place, where
 
 
 def read(body: bytes) -> Iterator[Entry]:
@@ -31,4 +31,4 @@ def _entry(message: object, *, file: str | None, content: str | None) -> Entry:
     lines = object_of(message, "loc")
     place = Place.of(file, object_of(lines, "start").get("line"), object_of(lines, "end").get("line"))
     around = Around(content, place.first, place.last) if content is not None and place is not None else None
-    return Text("", url=str(place) if place is not None else file, place=place, around=around, masked=True)
+    return Text("", url=where(place, file=file), place=place, around=around, masked=True)

@@ -5,11 +5,10 @@ github.com/aquasecurity/trivy, pkg/types/report.go and pkg/fanal/types/secret.go
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, text_of
 from shared.sources.json_body import parse
-from shared.sources.scanner_place import Place
+from shared.sources.scanner_place import Place, where
 
 
 def read(body: bytes) -> Iterator[Entry]:
@@ -29,8 +28,4 @@ def _entry(secret: object, target: str | None) -> Entry:
     if not isinstance(secret, Mapping):
         return Invalid("The secret is not an object.")
     place = Place.of(target, secret.get("StartLine"), secret.get("EndLine"))
-    return Text(_match(secret), url=str(place) if place is not None else target, place=place, masked=True)
-
-
-def _match(secret: Mapping[str, Any]) -> str:
-    return text_of(secret, "Match") or ""
+    return Text(text_of(secret, "Match") or "", url=where(place, file=target), place=place, masked=True)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
+from shared.sources.entries import Entry, Invalid, Text, list_of, object_of, text_of
 from shared.sources.json_body import parse
+from shared.sources.json_lines import decoded, lines_of
 from shared.sources.scanner_place import Place
 
 _NOT_AN_OBJECT = Invalid("The line is not a JSON object.")
@@ -21,32 +22,13 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 def read(body: bytes) -> Iterator[Entry]:
     """Return one entry for each result. Raises InvalidPayload where `body` is not UTF-8."""
-    text = _decoded(body)
+    text = decoded(body)
     if text.lstrip().startswith("["):
         results = parse(text.encode())
         yield from (_entry(result) for result in (results if isinstance(results, list) else [results]))
         return
-    for line in filter(str.strip, _lines(text)):
+    for line in lines_of(text):  # pkg/output/json.go
         yield _line(line)
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Yield the lines one at a time: a report may have millions of empty ones.
-
-    Only a line feed ends one (pkg/output/json.go). Other separators may stand in a text of JSON.
-    """
-    start = 0
-    while (end := text.find("\n", start)) >= 0:
-        yield text[start:end]
-        start = end + 1
-    yield text[start:]
-
-
-def _decoded(body: bytes) -> str:
-    try:
-        return body.decode("utf-8-sig")  # PowerShell writes a byte order mark before the first line
-    except UnicodeDecodeError:
-        raise InvalidPayload("The body is not UTF-8.") from None
 
 
 def _line(line: str) -> Entry:

@@ -1,33 +1,21 @@
 """Readers of scanners' reports: malformed ones, masked values, and text wherever a format lets tools put it."""
 
 import base64
-import json
 from typing import Any
 
 import pytest
 
-from shared.api.intake.registry import TEXT_READERS
 from shared.errors import InvalidRequest
 from shared.sas import extract
-from shared.sources.entries import Entry, Invalid, InvalidPayload, Text
+from shared.sources.entries import Invalid, InvalidPayload, Text
 from shared.sources.parsing import Result, items_of
 from shared.sources.scanner_place import Around, Place
 from tests.support import samples
+from tests.support.entries import only, read
 from tests.support.samples import NOW
 
 LEAK = samples.account_sas()
 KEY = samples.KEYS["key1"]
-
-
-def read(source: str, payload: object) -> list[Entry]:
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return list(TEXT_READERS[source](body))
-
-
-def only(source: str, payload: object) -> Text:
-    [entry] = read(source, payload)
-    assert isinstance(entry, Text), entry
-    return entry
 
 
 NEW = ("betterleaks", "detect-secrets", "ggshield", "gitlab", "kingfisher", "secretlint", "trivy")

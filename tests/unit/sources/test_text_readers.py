@@ -10,24 +10,14 @@ from shared.api.intake.registry import TEXT_READERS
 from shared.errors import InvalidRequest
 from shared.sas import extract
 from shared.sources import cloudevents, generic, gitleaks, sarif, trufflehog
-from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text
+from shared.sources.entries import Invalid, InvalidPayload, Skip, Skipped, Text
 from shared.sources.scanner_place import Place
 from tests.support import samples
+from tests.support.entries import only, read
 
 LEAK = samples.account_sas()
 KEY = samples.KEYS["key1"]
 READERS = {name: TEXT_READERS.get(name, generic.read) for name in PAYLOADS}
-
-
-def read(source: str, payload: object) -> list[Entry]:
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return list(READERS[source](body))
-
-
-def only(source: str, payload: object) -> Text:
-    [entry] = read(source, payload)
-    assert isinstance(entry, Text), entry
-    return entry
 
 
 # All of them
