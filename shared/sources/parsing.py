@@ -20,6 +20,7 @@ from shared.sources.windows import Windows
 
 _LONGEST_URL = 2048
 _LONGEST_SOURCE = 200
+_MOST_FOUND = 50_000  # in the items of a posted report: more than its 4 MiB hold, each once
 _TOO_LARGE = (
     "A credential is too large to be published: with its address and the place where it was found it has over "
     f"{event_size.LARGEST} bytes. Submit it by the responders' API (POST /api/revocations). What else was found in "
@@ -113,7 +114,8 @@ class ItemResponse(Struct, frozen=True, kw_only=True):
 def items_of(entries: Iterable[Entry], *, source: str, now: datetime, most: int | None = None) -> tuple[Item, ...]:
     """Return one item for each entry. Raises the errors of the iterator; TooManyItems for over `most` entries.
 
-    They are counted before the first one is searched for credentials. With `most`, raises TooMuchAround as well.
+    They are counted before the first one is searched for credentials. With `most`, raises TooMuchAround, and
+    TooManyItems for over 50,000 credentials, as well.
     """
     windows = Windows()
     if most is not None:
@@ -124,7 +126,16 @@ def items_of(entries: Iterable[Entry], *, source: str, now: datetime, most: int 
                 "`python -m shared.intake` (docs/sources.md)."
             )
         windows.check(entry.around for entry in entries if isinstance(entry, Text) and entry.around is not None)
-    return tuple(_item(entry, source=source, now=now, windows=windows) for entry in entries)
+    items, found = list[Item](), 0
+    for entry in entries:
+        items.append(_item(entry, source=source, now=now, windows=windows))
+        found += len(items[-1].findings)
+        if most is not None and found > _MOST_FOUND:  # places of one line may each name all that is in it
+            raise TooManyItems(
+                f"The report's items hold over {_MOST_FOUND} credentials, and nothing of it was published. Split it, "
+                "or use the command `python -m shared.intake` (docs/sources.md)."
+            )
+    return tuple(items)
 
 
 def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:

@@ -73,6 +73,16 @@ async def test_report_with_too_much_text_around_its_places_is_413_and_nothing_of
     assert here.topic.sent == []
 
 
+async def test_report_whose_places_each_name_all_of_a_long_line_is_413_and_nothing_of_it_is_published() -> None:
+    here, leaks = Place(), " ".join(samples.account_sas(life=timedelta(days=days)) for days in range(1, 101))
+    messages = [{"loc": {"start": {"line": 1}, "end": {"line": 1 + number}}} for number in range(1_000)]
+    report = [{"filePath": "a.py", "sourceContent": leaks, "messages": messages}]
+    answer = await here.intake().receive(signed("secretlint", json.dumps(report).encode()))
+
+    assert (answer.status_code, said(answer)["code"]) == (413, "too_many_items")
+    assert here.topic.sent == []
+
+
 FLOODS = {
     "objects": b"[" + b",".join([b"{}"] * 1_300_000) + b"]",
     "lists": b"[" + b",".join([b"[]"] * 1_300_000) + b"]",
