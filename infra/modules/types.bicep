@@ -63,13 +63,13 @@ type choices = {
   SASQUASH_INCIDENT_WEBHOOK_SECRET: string?
   SASQUASH_INTAKE_QUOTA: string?
   SASQUASH_INTAKE_SENDERS: string?
+  SASQUASH_KEY_INDEX: ('on' | 'off' | '')?
   SASQUASH_KEY_VAULTS: string?
   SASQUASH_MAIL_DOMAINS: string?
   SASQUASH_MAIL_SENDER: string?
   SASQUASH_MANAGEMENT_GROUP: string?
   SASQUASH_OWNERS_OF_APPS: ('on' | 'off' | '')?
   SASQUASH_OWNER_TAGS: string?
-  SASQUASH_KEY_INDEX: ('on' | 'off' | '')?
   SASQUASH_RAW_EVENTS: ('on' | 'off' | '')?
   SASQUASH_RETENTION_DAYS: string?
   SASQUASH_ROTATIONS_A_DAY: string?

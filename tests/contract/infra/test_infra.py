@@ -62,6 +62,19 @@ def test_deployment_gives_each_app_the_settings_that_it_reads() -> None:
     assert set(names["onlyIntake"]) == {setting.name for setting in declared().values()} - names_of_responder()
 
 
+def test_every_setting_of_the_code_is_one_of_azd_or_known_to_the_deployment() -> None:
+    """What the compiler makes of it is seen by tests/tools; this needs none."""
+    bicep = {path.name: path.read_text() for path in (ROOT / "infra").rglob("*.bicep")}
+    chosen = set(parameters()["settings"])
+    typed = set(re.findall(r"^  (SASQUASH_\w+):", bicep.pop("types.bicep"), re.MULTILINE))
+    known = set(re.findall(r"^ +(SASQUASH_\w+):", "".join(bicep.values()), re.MULTILINE))
+    read = {name for setting in declared().values() if (name := setting.name).startswith("SASQUASH_")}
+    of_the_host = {"SASQUASH_STORAGE__credential", "SASQUASH_STORAGE__clientId"}
+
+    assert typed == chosen
+    assert read == (chosen | known) - of_the_host
+
+
 def test_settings_page_lists_those_of_a_separate_intake() -> None:
     page = (ROOT / "docs/settings.md").read_text()
     only, shared = page.partition("## Settings of a separate intake")[2].partition("\n## ")[0].split("\n- ")[1:]
