@@ -15,6 +15,7 @@ _SHORTEST = 42
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/%\\"
 _TWO_LETTERS = bytes(ord("A") if byte in _ALPHABET else ord("B") for byte in range(256))
 _RUN = b"A" * _SHORTEST
+_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _HEX = b"0123456789abcdefABCDEF"
 
 _SIG_AFTER = re.compile(
@@ -133,11 +134,29 @@ class Anchors:
 
 def has_run(text: str, length: int) -> bool:
     """Whether `text` has a run of so many characters of base64 or its escapes: quicker than any pattern."""
-    return _has_run(text.encode("latin-1", errors="replace"), length)
+    return next(runs(text, length), None) is not None
 
 
-def _has_run(data: bytes, length: int = _SHORTEST) -> bool:
-    return b"A" * length in data.translate(_TWO_LETTERS)
+def runs(text: str, length: int) -> Iterator[tuple[int, int]]:
+    """Yield where the runs of at least so many characters of base64 or its escapes start and end."""
+    letters = text.encode("latin-1", errors="replace").translate(_TWO_LETTERS)
+    run = b"A" * length
+    start = letters.find(run)
+    while start >= 0:
+        end = letters.find(b"B", start + length)
+        end = len(letters) if end < 0 else end
+        yield start, end
+        start = letters.find(run, end)
+
+
+def lowered(text: str) -> str:
+    """Return `text` in lower case, and of the same length: where a letter becomes two, with its ASCII letters only."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text.translate(_LOWER)
+
+
+def _has_run(data: bytes) -> bool:
+    return _RUN in data.translate(_TWO_LETTERS)
 
 
 def is_clean(data: bytes, *, holds_other: Callable[[bytes], bool]) -> bool:

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .anchors import lowered
 from .hosts import ACCOUNT_NAME, is_foreign, is_host, locate, split_url
 
-_SETTING = re.compile(
-    r"(?P<name>DefaultEndpointsProtocol|AccountName|AccountKey|EndpointSuffix|AccountEndpoint"
-    r"|(?:Blob|Queue|Table|File|Dfs)(?:Secondary)?Endpoint)[ \t]{0,4}=[ \t]{0,4}(?P<value>[^;,\s\"'<>`)\]}]*)"
-    r"|SharedAccessSignature[ \t]{0,4}=[ \t]{0,4}(?P<token>[^;\s\"<>`]*)",
-    re.IGNORECASE,
+_SETTING = re.compile(  # in lower case: several times faster than a pattern that ignores it
+    r"(?P<name>defaultendpointsprotocol|accountname|accountkey|endpointsuffix|accountendpoint"
+    r"|(?:blob|queue|table|file|dfs)(?:secondary)?endpoint)[ \t]{0,4}=[ \t]{0,4}(?P<value>[^;,\s\"'<>`)\]}]*)"
+    r"|sharedaccesssignature[ \t]{0,4}=[ \t]{0,4}(?P<token>[^;\s\"<>`]*)"
 )
 _BETWEEN = re.compile(r"[;,\s'\"]{0,12}")
 _ENDPOINTS = tuple(
@@ -43,32 +43,31 @@ class Connection:
 
 def find_connections(text: str) -> Iterator[Connection]:
     """Yield the connection strings in `text`, in order."""
-    lower = text.lower()
+    lower = lowered(text)
     if not any(name in lower for name in ("accountkey", "sharedaccesssignature", "accountendpoint")):
         return
     group: list[re.Match[str]] = []
     names: set[str] = set()
-    for match in _SETTING.finditer(text):
+    for match in _SETTING.finditer(lower):
         name = _name(match)
         follows = group and _BETWEEN.fullmatch(text, group[-1].end(), match.start())
         if group and (not follows or name in names):
-            yield _connection(group)
+            yield _connection(text, group)
             group, names = [], set()
         group.append(match)
         names.add(name)
     if group:
-        yield _connection(group)
+        yield _connection(text, group)
 
 
 def _name(match: re.Match[str]) -> str:
-    return (match["name"] or "SharedAccessSignature").lower()
+    return match["name"] or "sharedaccesssignature"
 
 
-def _connection(group: list[re.Match[str]]) -> Connection:
-    settings = {_name(match): match for match in group}
-    values = {name: match["value"] or "" for name, match in settings.items()}
+def _connection(text: str, group: list[re.Match[str]]) -> Connection:
+    settings = {_name(match): match.span("value" if match["name"] else "token") for match in group}
+    values = {name: text[start:end] for name, (start, end) in settings.items()}
     host, path = _address(values)
-    key, token = settings.get("accountkey"), settings.get("sharedaccesssignature")
     return Connection(
         start=group[0].start(),
         end=group[-1].end(),
@@ -76,9 +75,9 @@ def _connection(group: list[re.Match[str]]) -> Connection:
         path=path,
         foreign="accountendpoint" in values or (host is not None and is_foreign(host)),
         key=values.get("accountkey", ""),
-        key_at=key.start("value") if key else -1,
-        token=token["token"] if token else "",
-        token_at=token.start("token") if token else -1,
+        key_at=settings.get("accountkey", (-1,))[0],
+        token=values.get("sharedaccesssignature", ""),
+        token_at=settings.get("sharedaccesssignature", (-1,))[0],
     )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .anchors import has_run
+from .anchors import runs
 from .connections import Connection
 from .credential import Credential
 from .kinds import Kind
@@ -53,6 +53,7 @@ _FOREIGN_LABEL_BEFORE = re.compile(
 _REACH = 100  # characters before a key in which its label is searched
 _MARK = slice(76, 80)  # of a key that identifies its service: "Identifiable keys", microsoft/security-utilities
 _STORAGE_MARK = "+ASt"
+_PADDING = 3  # characters behind a key's last one: "==", and what may not follow it
 _FEWEST_MARKS = 20  # different characters in a key; with fewer it is a placeholder
 
 
@@ -66,11 +67,10 @@ def find_keys(view: str, connections: Sequence[Connection], places: Places, *, a
         taken.add(connection.key_at)
         if not connection.foreign:
             yield from _at(connection.key_at, match[0], [connection.host], path=connection.path)
-    if not has_run(view, 86):
-        return
-    for match in _KEY.finditer(view):
-        if match.start() not in taken:
-            yield from _beside(match, view, places, alone=alone and match[0] == view.strip())
+    for start, end in runs(view, 86):
+        for match in _KEY.finditer(view, start, end + _PADDING):
+            if match.start() not in taken:
+                yield from _beside(match, view, places, alone=alone and match[0] == view.strip())
 
 
 def _beside(match: re.Match[str], view: str, places: Places, *, alone: bool) -> Iterator[Sighting]:

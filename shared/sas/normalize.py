@@ -116,9 +116,11 @@ def _unescaped(text: str) -> str:
         text = _INVISIBLE.sub("", text)
     if "&" in text:
         text = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), text)
-    if "\\" in text:
+    if "\\u" in text:
         text = _UNICODE_ESCAPES.sub(_utf16, text)
+    if "\\x" in text:
         text = _HEX_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    if "\\n" in text:
         text = _ESCAPED_LINE_END.sub("\n", text)
     if "%%" in text:
         text = _DOUBLED_PERCENT.sub("%", text)

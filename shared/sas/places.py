@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from .anchors import lowered
 from .credential import is_plain
 from .hosts import EMULATOR_ACCOUNT, locate
 from .normalize import percent_decoded
@@ -126,8 +127,7 @@ class Places:
 
     @cached_property
     def _lower(self) -> str:
-        lower = self.text.lower()
-        return lower if len(lower) == len(self.text) else self.text  # a letter whose lower case is two
+        return lowered(self.text)
 
     def of_token(self, at: int) -> Mention | None:
         """Return the account for a token at `at`, None where it is in doubt.

@@ -27,7 +27,7 @@ _PART = 16 * 1024 * 1024  # bytes of a file that are read at once
 _OVERLAP = 16 * 1024  # bytes that two parts have in common: no credential is longer
 _SKIPPED = {".git", ".hg", ".svn"}
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-list_folder = os.walk
+list_folder, open_file = os.scandir, open
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,[0-9]+)? \+([0-9]+)(?:,[0-9]+)? @@")
 
 
@@ -89,21 +89,27 @@ def scan_file(name: str) -> Result:
     rows: list[dict[str, object]] = []
     size = 0
     try:
-        with Path(name).open("rb") as file:
-            line, rest = 1, b""
-            more = True
-            while more:
-                data = file.read(_PART)
-                more = len(data) == _PART
-                size += len(data)
-                part = rest + data
-                rows += [row for row in scan_part(Part(name, part, line)) if row not in rows]
-                if more:
-                    rest = part[-_OVERLAP:]
-                    line += part[:-_OVERLAP].count(b"\n")
+        line, rest = 1, b""
+        for data in _parts(name):
+            size += len(data)
+            part = rest + data
+            rows += [row for row in scan_part(Part(name, part, line)) if row not in rows]
+            rest = part[-_OVERLAP:]
+            line += part.count(b"\n", 0, max(len(part) - _OVERLAP, 0))
     except OSError as error:
         return Result(name, size, tuple(rows), f"{redact(name)}: {error.strerror or type(error).__name__}")
     return Result(name, size, tuple(rows))
+
+
+def _parts(name: str) -> Iterator[bytes]:
+    """Yield a file in parts that fit into memory: most are one. Raises OSError."""
+    with open_file(name, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size <= _PART:
+            yield file.readall()
+            return
+    with open_file(name, "rb") as large:
+        while data := large.read(_PART):
+            yield data
 
 
 def scan_part(part: Part) -> list[dict[str, object]]:
@@ -177,16 +183,17 @@ def _text(data: bytes) -> str:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for root, folders, names in list_folder(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        for name in sorted(names):
-            path = os.path.join(root, name)  # noqa: PTH118  # many times faster than Path, for thousands of files
-            if not os.path.islink(path) and os.path.isfile(path):  # noqa: PTH113, PTH114
-                yield path
-
-
-def _refuse(error: OSError) -> None:
-    raise ScanFailed(f"{redact(str(error.filename))}: {error.strerror}. Scan as a user who may read it.") from None
+    waiting = [folder]
+    while waiting:
+        try:
+            with list_folder(waiting.pop()) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            name = redact(str(error.filename))
+            raise ScanFailed(f"{name}: {error.strerror}. Scan as a user who may read it.") from None
+        yield from (entry.path for entry in listed if entry.is_file(follow_symlinks=False))
+        folders = (entry for entry in reversed(listed) if entry.is_dir(follow_symlinks=False))
+        waiting += [entry.path for entry in folders if entry.name not in _SKIPPED]
 
 
 def _not_ignored(folder: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ KEY = KEYS["key1"]
         f'STORAGE = "{ACCOUNT}"\nurl = "https://$STORAGE.blob.core.windows.net/models"',
         f'var store = "{ACCOUNT}"; $"https://{{store}}.blob.core.windows.net/models"',
         f"store: {ACCOUNT}\nurl: https://${{var.store}}.blob.core.windows.net/models",
+        f"# \u0130, two letters in lower case\nSTORAGE_ACCOUNT: {ACCOUNT}",
     ],
 )
 def test_account_of_a_token_is_found_by_its_label(text: str) -> None:

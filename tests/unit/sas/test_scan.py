@@ -92,14 +92,13 @@ def test_file_that_cannot_be_read_is_named_and_the_rest_is_read(
 ) -> None:
     write(tmp_path / "a", TWO_LINES)
     write(tmp_path / "b\x1b[2J", "x")
-    opened = Path.open
 
-    def refused(path: Path, *arguments: Any) -> Any:
-        if path.name.startswith("b"):
+    def refused(name: str, *arguments: Any, **options: Any) -> Any:
+        if Path(name).name.startswith("b"):
             raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments)
+        return Path(name).open(*arguments, **options)
 
-    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(scanner, "open_file", refused)
     ran = run(str(tmp_path))
 
     assert (ran.code, len(ran.rows)) == (2, 1)
@@ -109,9 +108,8 @@ def test_file_that_cannot_be_read_is_named_and_the_rest_is_read(
 
 
 def test_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(top: str, onerror: Any) -> Any:
-        onerror(PermissionError(13, "Permission denied", top))
-        return iter(())
+    def refuse(top: str) -> Any:
+        raise PermissionError(13, "Permission denied", top)
 
     monkeypatch.setattr(scanner, "list_folder", refuse)
     ran = run(str(tmp_path))
