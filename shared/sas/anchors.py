@@ -150,7 +150,7 @@ def runs(text: str, length: int) -> Iterator[tuple[int, int]]:
 
 
 def lowered(text: str) -> str:
-    """Return `text` in lower case, and of the same length: where a letter becomes two, with its ASCII letters only."""
+    """Return `text` in lower case, and of the same length: its ASCII letters only where another becomes two."""
     lower = text.lower()
     return lower if len(lower) == len(text) else text.translate(_LOWER)
 

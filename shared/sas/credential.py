@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from . import fingerprint as identity
 from .classify import Resource, kind_of, moment, resource_of
-from .hosts import is_host, locate
+from .hosts import Location, is_host, locate
 from .kinds import (
     ALL_SERVICES,
     SERVICE_LETTERS,
@@ -31,7 +32,7 @@ class InvalidCredential(ValueError):
     """What was given is no credential; the message names the field and the rule, never the value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what follows from the fields is kept
 class Credential:
     """A leak without its secret. Raises InvalidCredential when its parts don't make a credential.
 
@@ -67,22 +68,22 @@ class Credential:
             return
         if self.key_sha256 is not None or not _is_digest(self.signature_sha256):
             raise InvalidCredential("signature_sha256: a SAS has exactly this digest, 64 lower-case hex characters")
-        if kind_of(dict(self.parameters), host=self.host) is not self.kind:
+        if kind_of(self._by_name, host=self.host) is not self.kind:
             raise InvalidCredential("kind: does not agree with the parameters")
 
     def parameter(self, name: str) -> str | None:
         """Return the decoded value of a parameter, None when the token has none."""
-        return dict(self.parameters).get(name)
+        return self._by_name.get(name)
 
     @property
     def account(self) -> str | None:
         """The account's name as the host spells it; None for a custom domain or a token without a host."""
-        return locate(self.host, self.path).account
+        return self._located.account
 
     @property
     def secondary(self) -> bool:
         """Whether it leaked with the host of the account's read-only copy."""
-        return locate(self.host, self.path).secondary
+        return self._located.secondary
 
     @property
     def service(self) -> Service | None:
@@ -160,7 +161,7 @@ class Credential:
         """`sip` unchanged; missing means from anywhere."""
         return self._restriction("sip")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The leak's identity, 64 hex characters: the same for every report of it."""
         return identity.fingerprint(kind=self.kind, host=self.host, parameters=self.parameters, digest=self._digest)
@@ -213,9 +214,17 @@ class Credential:
         digest = self.key_sha256 if self.kind is Kind.ACCOUNT_KEY else self.signature_sha256
         return digest or ""
 
-    @property
+    @cached_property
+    def _located(self) -> Location:
+        return locate(self.host, self.path)
+
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return dict(self.parameters)
+
+    @cached_property
     def _resource(self) -> Resource:
-        return resource_of(self.kind, dict(self.parameters), host=self.host, path=self.path)
+        return resource_of(self.kind, self._by_name, host=self.host, path=self.path)
 
 
 def is_plain(text: str) -> bool:
