@@ -21,6 +21,10 @@ from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
+_NOTE_PATIENCE = (
+    2.0  # seconds that a note in the lock may take longer than the action, whose record is still to be written
+)
+
 
 @dataclass
 class HeldLock:
@@ -76,8 +80,10 @@ class PlanExecutor:
         # At the same time, because Azure takes far longer than a table: if this instance stops in here, its successor
         # finds what was attributed.
         noting = asyncio.create_task(self.store.accounts.attribute(held.lock, noted))
+        patience: float | None = None
         try:
             executed = await action.execute(job, tokens)
+            patience = _NOTE_PATIENCE  # its record says more than the note
         except Blocked:
             held.uncertain = False
             raise
@@ -87,7 +93,7 @@ class PlanExecutor:
                 held.uncertain = False
             raise
         finally:
-            held.lock = await self._noted(noting, held.lock)
+            held.lock = await self._noted(noting, held.lock, patience=patience)
         return executed.execution, replace(job.record, lockdown=executed.lockdown or job.record.lockdown)
 
     async def _with_way_back(self, action: ContainmentAction, job: Job) -> Job:
@@ -111,11 +117,15 @@ class PlanExecutor:
             raise Conflict(f"Record {record.fingerprint[:12]} was decided by another instance.")
         return kept
 
-    async def _noted(self, noting: asyncio.Task[AccountLock], before: AccountLock) -> AccountLock:
+    async def _noted(
+        self, noting: asyncio.Task[AccountLock], before: AccountLock, *, patience: float | None
+    ) -> AccountLock:
         try:
-            return await noting
-        except SasquashError as error:
-            _log.warning("The lock of %s does not say what was attributed: %s", before.account, error)
+            async with asyncio.timeout(patience):
+                return await noting
+        except (SasquashError, TimeoutError) as error:
+            why = str(error) or f"no answer within {patience} seconds"
+            _log.warning("The lock of %s does not say what was attributed: %s", before.account, why)
             return before
 
 

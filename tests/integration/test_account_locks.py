@@ -100,6 +100,17 @@ async def test_busy_lock_is_rechecked_soon_while_its_holder_may_work(table: Acco
     assert caught.value.retry_after == 3.0
 
 
+async def test_lock_that_is_held_for_long_is_rechecked_ever_later(
+    driver: Driver, table: AccountTable, account: str
+) -> None:
+    """Each try may leave a copy of its message, if the queue's answer is lost: copies of copies must not pile up."""
+    await table.acquire(account, fingerprint="a")
+    driver.clock.advance(seconds=30)
+    with pytest.raises(AccountBusy) as caught:
+        await table.acquire(account, fingerprint="b")
+    assert 15 <= caught.value.retry_after < 20
+
+
 async def test_lock_of_a_silent_holder_is_rechecked_when_it_may_be_taken(
     driver: Driver, table: AccountTable, account: str
 ) -> None:

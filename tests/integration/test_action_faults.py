@@ -1,5 +1,7 @@
 """Faults of the action: throttled, lost and slow responses of ARM."""
 
+import asyncio
+
 import pytest
 
 from local.network.faults import Effect
@@ -7,9 +9,10 @@ from local.tenant.model import SUBSCRIPTION_ID, Account
 from shared.actions import account_key
 from shared.app import App
 from shared.cloud.arm_throttle import Kind as ArmCall
-from shared.containment import ingest
+from shared.containment import execution, ingest
 from shared.domain.finding import Finding
 from shared.domain.states import State
+from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
 from tests.support.containment import (
@@ -21,6 +24,26 @@ from tests.support.driver import Driver, ended, found, report
 from tests.support.leaks import account_sas, later, small_sas
 
 # --- faults of the action
+
+
+async def test_rotation_is_recorded_though_the_note_in_the_lock_gets_no_answer(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the lock's time is up before the record is written, and nothing says whose rotation it was."""
+
+    async def unanswered(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AccountTable, "attribute", unanswered)
+    monkeypatch.setattr(execution, "_NOTE_PATIENCE", 0.0)
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+
+    await driver.app().fast_path.ingest.receive(report(finding))
+
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+    assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
 async def test_throttled_action_runs_when_arm_permits(driver: Driver) -> None:
