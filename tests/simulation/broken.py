@@ -19,6 +19,7 @@ from shared.domain.account import AccountKey
 from shared.domain.approval import Approval
 from shared.domain.decision import evaluation
 from shared.domain.decision.people import Quorum
+from shared.domain.elsewhere import Elsewhere
 from shared.domain.execution import Execution
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
@@ -112,6 +113,17 @@ def keeping_the_first_path() -> Iterator[None]:
         return ()
 
     with patch.multiple(Revocation, with_readings=with_readings, unknown_paths=unknown_paths):
+        yield
+
+
+@contextmanager
+def trying_the_first_host_alone() -> Iterator[None]:
+    """A leak belongs to the account that its first report names."""
+
+    def with_report(self: Elsewhere, *_: Any) -> Elsewhere:
+        return self
+
+    with patch.object(Elsewhere, "with_report", with_report):
         yield
 
 
@@ -267,6 +279,7 @@ BUILDS: tuple[Broken, ...] = (
     Broken(recording_before_executing),
     Broken(swallowing_duplicates),
     Broken(keeping_the_first_path),
+    Broken(trying_the_first_host_alone, frozenset({Feature.HOSTS})),
     Broken(giving_up_at_the_first_failure),
     Broken(counting_approvals_and_not_people),
     Broken(without_checking_again, frozenset({Feature.POLICIES, Feature.PEOPLE}), Rule.PUT_BACK_REVOKED),

@@ -154,8 +154,11 @@ async def _approve(app: Any, *, fingerprint: str, by: Approver) -> None:
 async def _decide_on(app: Any, *, fingerprint: str, decision: Decision) -> None:
     try:
         record = await app.fast_path.store.revocations.read(fingerprint)
+        if record is not None and record.duplicate_of:
+            record = await app.fast_path.store.revocations.read(record.duplicate_of)
         if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:
             return
+        fingerprint = record.fingerprint
         service, digest = app.http.revocations, record.plan.digest
         acts = []
         if decision is not Decision.REJECT:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from local.tenant import identities
 from local.tenant.model import KEY_VAULT, TENANT_ID
-from tests.simulation import acts, leaks, letters, old_rows, orders, refusals
+from tests.simulation import acts, leaks, letters, old_rows, orders, refusals, wrong_hosts
 from tests.simulation.accounts import KEYS, PlannedAccount, PlannedSecret, account
 from tests.simulation.acts import Act, Lock, PutBack
 from tests.simulation.features import Feature, drawn
@@ -88,7 +88,7 @@ def plan(seed: int, features: frozenset[Feature] | None = None) -> Scenario:
     """Return the scenario of a seed; of these features where they are given."""
     rng, extra = random.Random(seed), random.Random(f"{seed}/features")
     new_key_of = random.Random(f"{seed}/keys")
-    features = drawn(extra) if features is None else features
+    features = drawn(extra, random.Random(f"{seed}/hosts")) if features is None else features
     large = Feature.LARGE in features
     many = rng.randint(3, 5) if large else rng.choice((1, 1, 1, 1, 1, 2))
     accounts = tuple(account(rng, new_key_of, number) for number in range(many))
@@ -146,7 +146,8 @@ def _leaks(
         made.append(leaks.leak(extra, new_key_of, accounts[0], count, leaks.Kind.ACCOUNT_SAS))
     for one in made:
         lost = Feature.DEAD_LETTERS in features and extra.random() < 0.5
-        yield replace(one, undelivered=True) if lost else one
+        placed = wrong_hosts.paired(one, accounts) if Feature.HOSTS in features else one
+        yield replace(placed, undelivered=True) if lost else placed
 
 
 def _acts(

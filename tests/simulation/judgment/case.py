@@ -61,8 +61,18 @@ class Case:
         return leak.finding.fingerprint in self.alive
 
     def record_of(self, leak: PlannedLeak) -> Revocation | None:
-        """Return the record of a leak."""
-        return self.records.get(leak.finding.fingerprint)
+        """Return the record of a leak: of its own report, or the one that decides on its secret."""
+        record = self.records.get(leak.finding.fingerprint)
+        if record is not None and record.reason is not Reason.DUPLICATE:
+            return record
+        deciding = self.deciding_on(leak)
+        return deciding[0] if deciding else record
+
+    def deciding_on(self, leak: PlannedLeak) -> list[Revocation]:
+        """Return the records that decide on the secret of a leak."""
+        secret = leak.finding.secret
+        same = [record for record in self.records.values() if record.finding.secret == secret]
+        return [record for record in same if record.reason is not Reason.DUPLICATE]
 
     def rotations(self, account: str, key_name: str | None = None) -> list[Regenerated]:
         """Return the rotations that ARM carried out for the app."""

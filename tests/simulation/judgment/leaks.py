@@ -25,6 +25,8 @@ def violations(case: Case) -> Iterator[Violation]:
         if record is None:
             yield Violation(Rule.LEAKS, f"the {leak.name} has no record: it is lost")
             continue
+        if leak.misreports and len(case.deciding_on(leak)) > 1 and not case.scenario.holds_foreign_rows:
+            yield Violation(Rule.ONE_RECORD, f"several records decide on the {leak.name}")
         if record.state not in _ENDS:
             yield Violation(Rule.LEAKS, f"the {leak.name} is still {record.state}: {record.detail}")
         yield from _valid(case, leak, record)

@@ -13,6 +13,7 @@ class Rule(StrEnum):
     UNNOTED = "each action in a record, though the lock could not name its leak"
     CRASHED_ROTATIONS = "each rotation in a record, though its containment crashes each time after it"
     LEAKS = "no leak lost, none left valid"
+    ONE_RECORD = "one record decides on a secret, whatever hosts its reports name"
     RETRIED = "no leak left valid by a refusal that is over"
     VANISHED = "no leak given up, and no rotation forgotten, for an account that ARM did not find for a while"
     NOTIFIED_OF_REFUSALS = "people notified of a refusal at once"
