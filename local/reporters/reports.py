@@ -223,6 +223,21 @@ def _gitleaks(text: str) -> _Json:
     ]
 
 
+def _noseyparker(text: str) -> _Json:
+    span = {"start": {"line": 5, "column": 0}, "end": {"line": 5, "column": len(text) - 1}}
+    rule = {"rule_name": "Azure SAS", "rule_text_id": "contoso.azure.1", "rule_structural_id": "6081f1aa"}
+    match = {
+        **rule,
+        "provenance": [{"kind": "file", "path": "README.md"}],
+        "blob_id": "fba046509dc93ea42e3be8bf0f8bd181ae3ddb20",
+        "blob_metadata": {"id": "fba046509dc93ea42e3be8bf0f8bd181ae3ddb20", "num_bytes": 46 + len(text)},
+        "location": {"offset_span": {"start": 31, "end": 31 + len(text)}, "source_span": span},
+        "groups": [base64.b64encode(text.encode()).decode()],
+        "snippet": {"before": "# Models\n\nHave fun with them.\n\n", "matching": text, "after": "\n\nAnd cite us.\n"},
+    }
+    return [{**rule, "finding_id": "43ee76ab", "groups": match["groups"], "num_matches": 1, "matches": [match]}]
+
+
 def _sarif(text: str) -> _Json:
     region = {"startLine": 5, "snippet": {"text": text}}
     place = {"artifactLocation": {"uri": "README.md"}, "region": region}
@@ -256,6 +271,7 @@ def _generic(text: str) -> _Json:
 PAYLOADS: dict[str, Callable[[str], _Json]] = {
     "cloudevents": _cloudevents,
     "gitleaks": _gitleaks,
+    "noseyparker": _noseyparker,
     "sarif": _sarif,
     "trufflehog": _trufflehog,
     "wiz": _generic,

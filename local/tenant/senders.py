@@ -20,6 +20,7 @@ AZURE_DEVOPS_REPOSITORY = "a3f1c9d4-57b2-4f7e-9f31-6f3d2f0b8c55"
 SIGNING = (
     "cloudevents",
     "gitleaks",
+    "noseyparker",
     "sarif",
     "trufflehog",
     "wiz",

@@ -24,6 +24,7 @@ class Text:
 
     `url` is where it was found, `detected_at` when. Both are untrusted. `place` is where a scanner found it, `around`
     the text there, where it can be read. `masked`: the tool has masked the secret, so that only `around` has it.
+    `verified`: the tool says that the credential works at this address. That is a hint: it is checked like any other.
     """
 
     text: str = field(repr=False)
@@ -32,6 +33,7 @@ class Text:
     place: Place | None = None
     around: Around | None = None
     masked: bool = False
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

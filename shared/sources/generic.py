@@ -2,20 +2,28 @@
 
     {"findings": [{"text": "<leaked text with its surroundings>", "url": "<where>", "detected_at": "<ISO 8601>"}]}
 
-See docs/sources.md. Other fields are ignored.
+See docs/sources.md. Other fields are ignored. The webhooks of some tools are read, too (`notices.py`).
 """
 
 from collections.abc import Iterator, Mapping
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, text_of
 from shared.sources.json_body import parse
+from shared.sources.notices import notice
 
 
 def read(body: bytes) -> Iterator[Entry]:
     """Return one entry for each finding. Raises InvalidPayload or InvalidRequest."""
     report = parse(body)
     if not isinstance(report, Mapping) or not isinstance(report.get("findings"), list):
-        raise InvalidPayload("The body is not an object with a list `findings`.")
+        known = notice(report)
+        if known is None:
+            raise InvalidPayload(
+                "The body is not an object with a list `findings`, each with a `text`. Post that, or the report of a "
+                "tool to the source of its name (docs/sources.md)."
+            )
+        yield known
+        return
     yield from (_entry(finding) for finding in report["findings"])
 
 

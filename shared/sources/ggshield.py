@@ -43,6 +43,7 @@ def _incident(incident: object, *, file: str | None, commit: object) -> Iterator
         return
     occurrences = list_of(incident, "occurrences")
     matches = [text_of(one, "match") or "" for one in occurrences if isinstance(one, Mapping)]
+    verified = text_of(incident, "validity") == "valid"
     for occurrence in occurrences:
         if not isinstance(occurrence, Mapping):
             yield Invalid("The occurrence is not an object.")
@@ -50,7 +51,8 @@ def _incident(incident: object, *, file: str | None, commit: object) -> Iterator
         place = _place(occurrence, file=file, commit=commit)
         own = text_of(occurrence, "match") or ""
         text = "\n".join(dict.fromkeys((own, *matches)))
-        yield Text(text, url=where(place, file=file), place=place, masked=not own or _MASK in own)
+        is_masked = not own or _MASK in own
+        yield Text(text, url=where(place, file=file), place=place, masked=is_masked, verified=verified)
 
 
 def _place(occurrence: Mapping[str, Any], *, file: str | None, commit: object) -> Place | None:

@@ -14,6 +14,7 @@ from shared.sources.json_lines import decoded, lines_of
 from shared.sources.scanner_place import Place, where
 
 _ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
+_VERIFIED = "Active Credential"  # src/reporter.rs, validation_status
 _IS_OF_THE_SCAN = {"audit", "rules_applied"}  # lines beside those of the findings
 
 
@@ -49,7 +50,8 @@ def _entry(item: object) -> Entry:
     account = text_of(object_of(finding, "dependent_captures"), _ACCOUNT)
     text = f"AccountName={account};AccountKey={snippet}" if account else _labeled(item, snippet)
     place = _place(finding)
-    return Text(text, url=where(place, file=text_of(finding, "path")), place=place)
+    verified = text_of(object_of(finding, "validation"), "status") == _VERIFIED
+    return Text(text, url=where(place, file=text_of(finding, "path")), place=place, verified=verified)
 
 
 def _labeled(item: Mapping[str, Any], snippet: str) -> str:

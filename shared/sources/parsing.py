@@ -47,7 +47,7 @@ class Item:
     """One item of a report. `reason` is a code where it is ignored, a sentence where it is invalid.
 
     An invalid item may have findings, which are published all the same. `alert` is the alert that it names;
-    `pending`: the alert is read later, from a queue.
+    `pending`: the alert is read later, from a queue. `verified`: its tool says that its credentials work.
     """
 
     result: Result
@@ -55,6 +55,7 @@ class Item:
     findings: tuple[Finding, ...] = ()
     alert: AlertReference | None = None
     pending: bool = False
+    verified: bool = False
 
     def read_as(self, found: tuple[Finding, ...] | None) -> "Item":
         """Return an alert's item with its findings; None: the alert is read later."""
@@ -142,8 +143,10 @@ def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]
     """Return the items of a report, and the findings to publish: one for each secret, with all that is read of it.
 
     A scanner pairs each secret of a file with each address in it. Each item names the records that its secrets have.
+    The addresses at which the scanner has verified a secret are tried first. No other address is dropped: a report
+    is hostile.
     """
-    published = merged(finding for item in items for finding in item.findings)
+    published = merged(finding for item in _verified_first(items) for finding in item.findings)
     by_secret: dict[object, Finding] = {}
     for finding in published:
         by_secret.setdefault(finding.identity, finding)
@@ -151,6 +154,10 @@ def joined(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Finding, ...]
         replace(item, findings=tuple(by_secret.get(one.identity, one) for one in item.findings)) for item in items
     )
     return tuple(named), published
+
+
+def _verified_first(items: Sequence[Item]) -> list[Item]:
+    return sorted(items, key=lambda item: not item.verified)
 
 
 def _item(entry: Entry, *, source: str, now: datetime, windows: Windows) -> Item:
@@ -183,7 +190,15 @@ def _found(entry: Text, blank: Finding, windows: Windows) -> tuple[Finding, ...]
             return of_lines
     if there.identities and not own:  # a secret that stands there twice is found where it stands first
         own = _findings(windows.lines(entry.around).reported(blank))
-    return tuple(there.located(one) for one in own)
+    return tuple(_located(one, there, verified=entry.verified) for one in own)
+
+
+def _located(finding: Finding, there: FoundInText, *, verified: bool) -> Finding:
+    """Return a finding with the address that the text around it has; behind its own, where that one is verified."""
+    located = there.located(finding)
+    if verified and finding.host is not None:
+        return finding.with_readings((*finding.everywhere, *located.everywhere))
+    return located
 
 
 def _findings(reported: Iterable[Reported]) -> tuple[Finding, ...]:
@@ -199,5 +214,5 @@ def _of_text(entry: Text, *, source: str, now: datetime, windows: Windows) -> It
         return Item(Result.IGNORED, (Skip.REDACTED if entry.masked else Skip.NO_CREDENTIAL).value)
     held = tuple(one for one in (finding.as_event_holds() for finding in findings) if one is not None)
     if held != findings:
-        return Item(Result.INVALID, _TOO_LARGE, findings=held)
-    return Item(Result.ACCEPTED, findings=findings)
+        return Item(Result.INVALID, _TOO_LARGE, findings=held, verified=entry.verified)
+    return Item(Result.ACCEPTED, findings=findings, verified=entry.verified)

@@ -45,7 +45,7 @@ def _entry(result: object) -> Entry:
     if found is None:
         masked = Text("", url=_place(result), place=place, masked=True)
         return masked if text_of(result, "Redacted") else Invalid("`Raw` is missing or not a string.")
-    return Text(found, url=_place(result), place=place)
+    return Text(found, url=_place(result), place=place, verified=result.get("Verified") is True)
 
 
 def _text(result: Mapping[str, Any]) -> str | None:

@@ -130,6 +130,7 @@ def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -
                 [{"filePath": "a", "sourceContent": text, "messages": [{"loc": {"start": {"line": 1}, "end": END}}]}]
             ),
             "betterleaks": json.dumps({"findings": [{"match": {"full": text}}]}),
+            "noseyparker": json.dumps([{"matches": [{"snippet": {"matching": text}}]}]),
             "gitlab": json.dumps({"vulnerabilities": [{"raw_source_code_extract": text}]}),
             "kingfisher": json.dumps({"findings": [{"finding": {"snippet": text}}]}),
             "cloudevents": json.dumps({"specversion": "1.0", "id": "1", "type": "x", "data": {"secret": text}}),

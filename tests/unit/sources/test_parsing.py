@@ -1,11 +1,15 @@
 """The results of a report's items."""
 
+import pytest
 from msgspec import UNSET
 
 from shared.sources.entries import Text
 from shared.sources.parsing import Result, items_of, joined
+from shared.sources.scanner_place import Around
 from tests.support import other_services, samples
 from tests.support.samples import NOW
+
+KEY = samples.new_key(1)
 
 
 def test_item_with_a_credential_of_another_service_says_so() -> None:
@@ -45,3 +49,57 @@ def test_item_with_two_secrets_names_both() -> None:
 
     assert item.response(0).findings == tuple(finding.fingerprint for finding in findings)
     assert len(findings) == 2
+
+
+def pair(account: str, key: str = KEY) -> str:
+    return f"AccountName={account};AccountKey={key};"
+
+
+@pytest.mark.parametrize(
+    ("verified", "order"),
+    [
+        ((), ["one", "two", "three"]),
+        (("three",), ["three", "one", "two"]),
+        (("three", "two"), ["two", "three", "one"]),
+        (("one", "two", "three"), ["one", "two", "three"]),
+    ],
+)
+def test_addresses_that_the_scanner_has_verified_are_tried_first_and_no_other_is_dropped(
+    verified: tuple[str, ...], order: list[str]
+) -> None:
+    entries = [Text(pair(account), verified=account in verified) for account in ("one", "two", "three")]
+
+    items, [finding] = joined(items_of(entries, source="trufflehog", now=NOW))
+
+    assert [one.account for one in finding.everywhere] == order
+    assert [item.response(0).findings for item in items] == [(finding.fingerprint,)] * 3
+
+
+def test_place_of_a_leak_is_that_of_its_verified_address() -> None:
+    entries = [Text(pair("one"), "a.py:1"), Text(pair("two"), "b.py:2", verified=True)]
+
+    _, [finding] = joined(items_of(entries, source="trufflehog", now=NOW))
+
+    assert finding.url == "b.py:2"
+
+
+def test_verified_address_comes_before_the_one_of_the_text_around() -> None:
+    """Without the hint the text around is the better witness: a scanner pairs each secret with each address."""
+    around = Around(f"account_name = near\nAccountKey = {KEY}\n", 2, 2)
+    accounts = []
+    for verified in (False, True):
+        entry = Text(pair("far"), around=around, verified=verified)
+        _, [finding] = joined(items_of([entry], source="trufflehog", now=NOW))
+        accounts.append([one.account for one in finding.everywhere])
+
+    assert accounts == [["near"], ["far", "near"]]
+
+
+def test_two_hundred_addresses_that_are_said_to_be_verified_drop_no_other() -> None:
+    """An event carries 64 candidates. The others are further findings of the same secret."""
+    other = [Text(pair(f"other{number}"), verified=True) for number in range(200)]
+    items = items_of([Text(pair("real")), *other], source="trufflehog", now=NOW)
+
+    _, findings = joined(items)
+
+    assert {one.account for finding in findings for one in finding.everywhere} >= {"real", "other0", "other199"}

@@ -1,6 +1,7 @@
 """Readers of scanners' reports: malformed ones, masked values, and text wherever a format lets tools put it."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ LEAK = samples.account_sas()
 KEY = samples.KEYS["key1"]
 
 
-NEW = ("betterleaks", "detect-secrets", "ggshield", "gitlab", "kingfisher", "secretlint", "trivy")
+NEW = ("betterleaks", "detect-secrets", "ggshield", "gitlab", "kingfisher", "noseyparker", "secretlint", "trivy")
 
 
 @pytest.mark.parametrize("source", NEW)
@@ -47,6 +48,7 @@ def test_malformed_report_is_refused_or_invalid(source: str, body: bytes) -> Non
         ("gitlab", {"vulnerabilities": [7]}, 1),
         ("secretlint", [7, {"messages": [7]}], 2),
         ("kingfisher", {"findings": [7, {}, {"finding": {"snippet": 7}}]}, 3),
+        ("noseyparker", [7, {}, {"matches": 7}, {"matches": [7, {}, {"snippet": {"matching": 7}}]}], 6),
         ("trivy", {"SchemaVersion": 2, "Results": [7, {"Secrets": [7]}]}, 2),
     ],
 )
@@ -117,6 +119,91 @@ def test_kingfisher_line_of_the_scan_is_none_of_its_findings() -> None:
     assert [type(entry) for entry in read("kingfisher", body)] == [Invalid] * 3
 
 
+def match(matching: str, *, before: str = "", after: str = "", size: int = 0, **fields: object) -> dict[str, Any]:
+    """A match of Nosey Parker at the end of `before`, which is a snippet of a file of `size` bytes."""
+    span = {"start": {"line": 3, "column": 1}, "end": {"line": 4, "column": 9}}
+    start = len(before) if size else 1000
+    return {
+        "snippet": {"before": before, "matching": matching, "after": after},
+        "location": {"source_span": span, "offset_span": {"start": start, "end": start + len(matching)}},
+        "blob_metadata": {"num_bytes": size},
+        "provenance": [{"kind": "file", "path": "./a.py"}],
+        **fields,
+    }
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_noseyparker_finding_has_a_text_for_each_match(lines: bool) -> None:
+    finding = {"rule_name": "x", "matches": [match(LEAK), match(LEAK, provenance=[])]}
+    body = f"{json.dumps(finding)}\n\nno json\n" if lines else json.dumps([finding])
+
+    one, other, *more = read("noseyparker", body.encode())
+
+    assert [type(each) for each in more] == ([Invalid] if lines else [])
+    assert isinstance(one, Text)
+    assert isinstance(other, Text)
+    assert (one.text, one.place, one.url) == (LEAK, Place("a.py", 3, 4), "a.py:3")
+    assert (other.text, other.place, other.url) == (LEAK, None, None)
+
+
+COMMIT = {"blob_path": "my.env", "commit_metadata": {"commit_id": "ab" * 20}}
+
+
+@pytest.mark.parametrize(
+    ("provenance", "place", "url"),
+    [
+        (
+            {"kind": "git_repo", "repo_path": "/src/x/", "first_commit": COMMIT},
+            Place("my.env", 3, 4, "ab" * 20),
+            f"/src/x/my.env:3@{'ab' * 6}",
+        ),
+        ({"kind": "git_repo", "repo_path": "/src/x", "first_commit": None}, None, "/src/x"),
+        ({"kind": "git_repo", "repo_path": "/src/x", "first_commit": {"blob_path": 7}}, None, "/src/x"),
+        ({"kind": "extended", "path": "a.py", "more": [7]}, Place("a.py", 3, 4), "a.py:3"),
+        ({"kind": "extended", "path": {"a": 7}}, None, None),
+    ],
+)
+def test_noseyparker_match_has_its_file_and_the_commit_that_it_was_first_seen_in(
+    provenance: dict[str, Any], place: Place | None, url: str | None
+) -> None:
+    entry = only("noseyparker", [{"matches": [match(LEAK, provenance=[7, provenance])]}])
+
+    assert (entry.place, entry.url) == (place, url)
+
+
+def test_noseyparker_match_without_its_account_has_the_one_of_its_snippet() -> None:
+    before = "# settings\naccount_name = robustmodels\n"
+    found = match(f"AccountKey={KEY}", before=before, after="\n")
+
+    [item] = items_of(read("noseyparker", [{"matches": [found]}]), source="x", now=NOW)
+
+    assert [finding.host for finding in item.findings] == ["robustmodels.blob.core.windows.net"]
+
+
+def test_token_that_a_snippet_of_noseyparker_cuts_is_no_finding() -> None:
+    """Without what follows, such as `&spr=https`, it would be an altered copy of itself."""
+    address, _, token = LEAK.partition("?")
+    *others, signature = token.split("&")
+    cut = f"{address}?{'&'.join([signature, *others])}"
+    found = match("matched", before="xxstart ", after=f" {cut}")
+
+    assert extract(cut)
+    assert items_of(read("noseyparker", [{"matches": [found]}]), source="x", now=NOW)[0].findings == ()
+
+
+def test_word_where_the_file_begins_or_ends_is_not_cut() -> None:
+    before, after = "url=", "#end"
+    found = match(LEAK, before=before, after=after, size=len(before + LEAK + after))
+
+    assert only("noseyparker", [{"matches": [found]}]).around == Around(f"url={LEAK}#end", 1, 1)
+
+
+def test_half_a_character_in_a_line_of_noseyparker_is_read() -> None:
+    body = json.dumps({"matches": [match(LEAK, before="\ud800 ", size=9)]}).encode()
+
+    assert only("noseyparker", body).text == LEAK
+
+
 def test_gitlab_vulnerability_has_its_extract_and_its_place() -> None:
     location = {"file": "a.py", "start_line": 3, "end_line": 3, "commit": {"sha": "0000000"}}
 
@@ -127,6 +214,28 @@ def test_gitlab_vulnerability_has_its_extract_and_its_place() -> None:
 
 def test_gitlab_vulnerability_without_an_extract_is_masked() -> None:
     assert only("gitlab", {"vulnerabilities": [{"location": {"file": "a.py", "start_line": 3}}]}).masked
+
+
+@pytest.mark.parametrize(
+    ("source", "report"),
+    [
+        ("trufflehog", {"Raw": LEAK, "Verified": "HINT"}),
+        ("kingfisher", {"findings": [{"finding": {"snippet": LEAK, "validation": {"status": "HINT"}}}]}),
+        (
+            "ggshield",
+            {"entities_with_incidents": [{"incidents": [{"validity": "HINT", "occurrences": [{"match": LEAK}]}]}]},
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "hint", [True, False, "Active Credential", "Inactive Credential", "valid", "invalid", 1, [True]]
+)
+def test_result_that_its_tool_has_verified_says_so(source: str, report: object, hint: object) -> None:
+    """TruffleHog, pkg/output/json.go; kingfisher, src/reporter.rs; ggshield, `VALIDITY_TEXT_FOR_ID`."""
+    verified = {"trufflehog": True, "kingfisher": "Active Credential", "ggshield": "valid"}[source]
+    body = json.dumps(report).replace('"HINT"', json.dumps(hint)).encode()
+
+    assert only(source, body).verified is (hint == verified and type(hint) is type(verified))
 
 
 # SARIF, wherever the standard lets tools put text
