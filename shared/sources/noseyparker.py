@@ -73,7 +73,8 @@ def _place(source: Mapping[str, Any], match: Mapping[str, Any]) -> Place | None:
 def _url(source: Mapping[str, Any], place: Place | None) -> str | None:
     """Return where a match is: its file, behind the repository's path where there is one."""
     repository, file = text_of(source, "repo_path"), where(place, file=text_of(source, "path"))
-    return f"{repository.rstrip('/')}/{file}" if repository and file else repository or file
+    folder = repository.rstrip("/").removesuffix("/.git") if repository else None
+    return f"{folder}/{file}" if folder and file else folder or file
 
 
 def _around(match: Mapping[str, Any], snippet: Mapping[str, Any], matching: str) -> Around:

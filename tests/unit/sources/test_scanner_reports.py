@@ -2,7 +2,8 @@
 
 gitleaks 8.30.1, Trivy 0.74.0, TruffleHog 3.97.0, kingfisher 2.14.0, detect-secrets 1.5.0, DevSkim 1.0.103, secretlint
 12.0.0 (with two patterns for its rule `secretlint-rule-pattern`: it has no rule for Azure), ggshield 1.56.1 (whose
-service had a stand-in, with two patterns). The repository, its keys and the reports are in `reports/`; the accounts
+service had a stand-in, with two patterns), Nosey Parker 0.25.0-dev (commit 2e6e7f3; its SARIF without the list of its
+rules). The repository, its keys and the reports are in `reports/`; the accounts
 and keys are made up.
 """
 
@@ -58,6 +59,9 @@ def signed(finding: Finding, keys: dict[str, Any]) -> tuple[str, str, str] | Non
         ("detect-secrets.json", "detect-secrets", 0, 12),
         ("ggshield.json", "ggshield", 0, 23),
         ("ggshield-shown.json", "ggshield", 10, 23),
+        ("noseyparker.json", "noseyparker", 9, 9),
+        ("noseyparker-git.jsonl", "noseyparker", 3, 3),
+        ("noseyparker.sarif", "sarif", 9, 9),
         ("secretlint.json", "secretlint", 25, 25),
     ],
 )
@@ -95,3 +99,9 @@ def test_trufflehog_names_the_file_its_line_and_its_commit() -> None:
     entries = list(TEXT_READERS["trufflehog"]((REPORTS / "trufflehog.jsonl").read_bytes()))
 
     assert getattr(entries[0], "url", None) == "file:///src/repo/.github/workflows/sas.yml:5@aae019122bb5"
+
+
+def test_noseyparker_names_the_repository_the_file_its_line_and_the_commit() -> None:
+    entries = list(TEXT_READERS["noseyparker"]((REPORTS / "noseyparker-git.jsonl").read_bytes()))
+
+    assert getattr(entries[0], "url", None) == "g/repo/config/appsettings.json:3@d43f6d5b1957"
