@@ -34,6 +34,17 @@ _KEY = re.compile(rb"(?:[A-Za-z0-9+/]|%(?:25)*2[BbFf]|\\+u002[BbFf]|\\+/|\\+x2[B
 _KEY_CHARACTERS = 86
 _LONGEST_KEY = 86 * 7
 _SHORTEST_BLOCK = 56
+# A key in adjacent literals, one of which is a run: what stands between them is that of `normalize.py`.
+_SPACE = rb"(?:\s|\\+[nrt])"
+_GOES_ON = (
+    rb"\\{0,3}[\"'][ \t]{0,8}[+.&\\]?[ _]{0,4}" + _SPACE + rb"{0,80}[+.&]?" + _SPACE + rb"{0,8}[rbf]?\\{0,3}[\"']"
+)
+_PART = rb"(?P<part>(?:[A-Za-z0-9+/]|%2[BbFf])++)"
+_PART_AFTER = re.compile(_GOES_ON + _PART)
+_PART_BEFORE = re.compile(rb"(?<![A-Za-z0-9+/%])" + _PART + _GOES_ON + rb"\Z")
+_FARTHEST_PART = 86 * 3 + 120  # characters, percent-encoded, with what stands between
+_QUOTES = (b'"', b"'", b"\\")
+_ESCAPED_CHARACTER = re.compile(rb"%2[BbFf]")
 _BLOCK = re.compile(
     rb"[A-Za-z0-9+/_-]+(?:\r?\n[ \t>#*+-]{0,12}[A-Za-z0-9+/_-]{40,})*"
     rb"(?:\r?\n[ \t>#*+-]{0,12}[A-Za-z0-9+/_-]{1,76}={0,2}(?![^\s]))?={0,2}"
@@ -191,7 +202,11 @@ def _runs(data: bytes) -> Iterator[tuple[int, int]]:
         end = len(data) if end < 0 else end
         run = data[start:end]
         if not run.islower() and not run.isupper() and run.translate(None, _HEX):
-            if _is_cut_signature(data, start, end) or _is_key(data, start, run):
+            literals = _key_in_literals(data, start, end)
+            if literals is not None:
+                yield literals
+                end = max(end, literals[1])
+            elif _is_cut_signature(data, start, end) or _is_key(data, start, run):
                 yield start, end
             elif len(run) >= _SHORTEST_BLOCK:
                 block = _BLOCK.match(data, start)
@@ -204,6 +219,27 @@ def _runs(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _is_cut_signature(data: bytes, start: int, end: int) -> bool:
     return _CUT_NAME.search(data, max(start - 80, 0), min(start + _NEAR_NAME, end)) is not None
+
+
+def _key_in_literals(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Return where a key is that was cut into adjacent literals, of which the run is one; None where it is no key."""
+    if end - start > _LONGEST_KEY or (data[start - 1 : start] not in _QUOTES and data[end : end + 1] not in _QUOTES):
+        return None  # neither begins nor ends in a literal
+    key = data[start:end].rstrip(b"\\")
+    end = start + len(key)
+    if _length(key) >= _KEY_CHARACTERS:
+        return None
+    while _length(key) < _KEY_CHARACTERS and (after := _PART_AFTER.match(data, end, end + _FARTHEST_PART)):
+        key, end = key + after["part"], after.end()
+    while _length(key) < _KEY_CHARACTERS and (
+        before := _PART_BEFORE.search(data, max(start - _FARTHEST_PART, 0), start)
+    ):
+        key, start = before["part"] + key, before.start()
+    return (start, end) if _length(key) == _KEY_CHARACTERS else None
+
+
+def _length(key: bytes) -> int:
+    return len(_ESCAPED_CHARACTER.sub(b"+", key))
 
 
 def _is_key(data: bytes, start: int, run: bytes) -> bool:

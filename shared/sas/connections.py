@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .anchors import lowered
-from .hosts import ACCOUNT_NAME, is_foreign, is_host, locate, split_url
+from .hosts import ACCOUNT_NAME, account_name, is_foreign, is_host, locate, split_url
 
 _SETTING = re.compile(  # in lower case: several times faster than a pattern that ignores it
     r"(?P<name>defaultendpointsprotocol|accountname|accountkey|endpointsuffix|accountendpoint"
@@ -88,7 +88,7 @@ def _address(values: dict[str, str]) -> tuple[str | None, str | None]:
     for host, path in addresses:
         if is_foreign(host) or locate(host, path).account is not None:
             return host, path
-    account = values.get("accountname", "").lower()
+    account = account_name(values.get("accountname", ""))
     suffix = values.get("endpointsuffix", "").lower()
     if ACCOUNT_NAME.fullmatch(account):
         host = f"{account}.blob.{suffix or 'core.windows.net'}"

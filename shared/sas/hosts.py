@@ -6,6 +6,7 @@ spelling is judged here: whose account it is, and which account a custom domain 
 Manager knows.
 """
 
+import base64
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ EMULATOR_ACCOUNT = "devstoreaccount1"
 """The storage emulator's account: its key is public, and everything signed with it is a false alarm."""
 
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
+LONGEST_NAME = 24
 
 # The public cloud, US Government, China, Germany (closed), and the clouds that only their own tenants can reach.
 _CLOUDS = (
@@ -54,6 +56,27 @@ class Location:
     service: Service | None
     secondary: bool
     path: str | None
+
+
+def account_name(written: str) -> str:
+    """Return the account that a name stands for, in lower case.
+
+    A scanner decodes the key of a Kubernetes secret, and leaves the name beside it in base64, which has capitals. No
+    account's name has any.
+    """
+    return name_in_base64(written) or written.lower()
+
+
+def name_in_base64(written: str) -> str | None:
+    """Return the account's name that `written` encodes, None where it encodes none."""
+    if written == written.lower():
+        return None
+    text = written.rstrip("=")
+    try:
+        name = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("ascii")
+    except ValueError:
+        return None
+    return name if ACCOUNT_NAME.fullmatch(name) else None
 
 
 def is_host(text: str) -> bool:

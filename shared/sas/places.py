@@ -13,7 +13,7 @@ from itertools import islice
 
 from .anchors import lowered
 from .credential import is_plain
-from .hosts import EMULATOR_ACCOUNT, locate
+from .hosts import EMULATOR_ACCOUNT, LONGEST_NAME, locate, name_in_base64
 from .normalize import percent_decoded
 from .values import is_placeholder
 
@@ -46,10 +46,10 @@ _BETWEEN = (
 _AFTER_ACCOUNT = re.compile(
     rf"account(?P<word>[_. -]?(?:name|id)\b)?{_BETWEEN}"
     r"|(?:(?<=[_-]name)|(?-i:(?<=Name)|(?<=ACCOUNT)))\s{1,24}|(?<=account)[ ]{2,24})"
-    r"(?P<name>[a-z0-9]{3,24})(?![A-Za-z0-9_.(-])",
+    r"(?P<name>[a-z0-9]{3,32})(?![A-Za-z0-9_.(-])",  # of 24 characters, 32 in base64
     re.IGNORECASE,
 )
-_AFTER_STORAGE = re.compile(rf"storage_?name{_BETWEEN})(?P<name>[a-z0-9]{{3,24}})(?![A-Za-z0-9_.(-])", re.IGNORECASE)
+_AFTER_STORAGE = re.compile(rf"storage_?name{_BETWEEN})(?P<name>[a-z0-9]{{3,32}})(?![A-Za-z0-9_.(-])", re.IGNORECASE)
 _AFTER_SCHEME = re.compile(r"azure-storage-[a-z]+://(?P<name>[a-z0-9]{3,24})/(?P<path>[A-Za-z0-9$-]{3,63})?")
 _AFTER_CONTAINER = re.compile(
     rf"(?:container|share|queue|table|file_?system|bucket)(?:[_. -]?name\b)?{_BETWEEN}|(?<=name)\s{{1,24}})"
@@ -60,6 +60,9 @@ _AFTER_PATH = re.compile(
     rf"path(?:name)?{_BETWEEN})(?:(?<=\")/(?P<quoted>[^\"\n<>?#]{{1,1024}})\"|/(?P<name>[^\s\"'<>?#`;,)\]]{{1,1024}}))",
     re.IGNORECASE,
 )
+# What follows a name that is a label itself: the next field, the first field of a mapping, a keyword argument.
+_IS_LABEL = re.compile(r"[\"']?\s{0,8}(?::(?=[\s\"'\[{]|\Z)|=(?!=))")
+_TERRAFORM_TYPE = "azurerm_storage_"  # before `account`: what follows in quotes is the name of a resource in the code
 # Services whose keys have the form of a storage account's.
 _FOREIGN = ("documents.azure", "cosmos.azure", "batch.azure", "azure-api.", "accountendpoint=", "sha512")
 
@@ -227,14 +230,26 @@ def _hosted(text: str, match: re.Match[str]) -> Iterator[Mention]:
 
 
 def _labeled(text: str, at: int, match: re.Match[str]) -> Iterator[Mention]:
-    name = match["name"].lower()
-    if name in NO_NAMES or (name != match["name"] and not match.groupdict().get("word")):
-        return
+    name = name_in_base64(match["name"])
+    if name is None:
+        name = match["name"].lower()
+        is_named = name == match["name"] or match.groupdict().get("word")
+        if not is_named or name in NO_NAMES or len(name) > LONGEST_NAME or _is_no_value(text, at, match):
+            return
     label = _LABEL.search(text, max(at - 60, 0), at)
     path = match.groupdict().get("path")
     yield Mention(
         match.start("name"), name, f"{name}.blob.core.windows.net", path, label=f"{label[0] if label else ''}account"
     )
+
+
+def _is_no_value(text: str, at: int, match: re.Match[str]) -> bool:
+    """Whether what follows the label at `at` is another label, or the name that code has for a resource."""
+    between = text[at : match.start("name")]
+    if ("," in between or "\n" in between) and _IS_LABEL.match(text, match.end("name")):
+        return True
+    is_quoted = between.startswith(('account"', "account'"))
+    return is_quoted and text.endswith(_TERRAFORM_TYPE, max(at - len(_TERRAFORM_TYPE), 0), at)
 
 
 def _parts(text: str, lower: str) -> Iterator[Part]:

@@ -4,9 +4,7 @@ github.com/trufflesecurity/trufflehog, pkg/output/json.go and pkg/detectors/azur
 from their URLs: this module joins them again.
 """
 
-import base64
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +15,6 @@ from shared.sources.scanner_place import Place
 
 _NOT_AN_OBJECT = Invalid("The line is not a JSON object.")
 _PLACES = ("repository", "path", "url", "bucket", "image")
-_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 
 def read(body: bytes) -> Iterator[Entry]:
@@ -77,18 +74,7 @@ def _connection(both: str | None) -> str | None:
     if not isinstance(pair, Mapping):
         return None
     account, key = text_of(pair, "accountName"), text_of(pair, "accountKey")
-    return f"AccountName={_decoded_name(account)};AccountKey={key}" if account and key else None
-
-
-def _decoded_name(account: str) -> str:
-    """Return an account's name; what TruffleHog's decoder left in base64 has capitals, and no name has."""
-    if account.islower() or account.isdecimal():
-        return account
-    try:
-        decoded = base64.b64decode(account + "=" * (-len(account) % 4), validate=True).decode("ascii")
-    except ValueError:
-        return account
-    return decoded if _ACCOUNT.fullmatch(decoded) else account
+    return f"AccountName={account};AccountKey={key}" if account and key else None
 
 
 def _place(result: Mapping[str, Any]) -> str | None:

@@ -27,6 +27,7 @@ def starts(text: str) -> tuple[int, ...]:
         hashlib.sha512(b"x").hexdigest(),
         "/usr/lib/python/dist-packages/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         f'"integrity": "sha512-{KEY}"',
+        f'"integrity": "sha512-{KEY[:86]}"',
         "design=" + "Ab3" * 20,
         "sig = compute(signature)",
         base64.b64encode(hashlib.sha512(b"image").digest() * 9).decode(),
@@ -35,6 +36,29 @@ def starts(text: str) -> tuple[int, ...]:
 )
 def test_text_without_a_credential_has_no_anchor(text: str) -> None:
     assert starts(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'"{KEY[:43]}" + "{KEY[43:85]}"',
+        f'"{KEY[:43]}" + "{KEY[42:]}"',
+        f'"{KEY[:43]}", "{KEY[43:]}"',
+        f'"{KEY[:43]}"' + "\n" * 100 + f'"{KEY[43:]}"',
+        f'"{KEY[:43]} + {KEY[43:]}',
+        '"' + '" + "'.join(KEY) + '"',
+    ],
+)
+def test_literals_that_are_no_key_together_have_no_anchor(text: str) -> None:
+    assert starts(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text", [f'"{KEY[:43]}" +\n "{KEY[43:]}"', f'"{KEY[:3]}" + "{KEY[3:]}"', f'"{KEY[:80]}"\n"{KEY[80:]}"']
+)
+def test_key_in_literals_is_one_anchor(text: str) -> None:
+    assert starts(text) == (1,)
+    assert not is_clean(text.encode(), holds_other=lambda _: False)
 
 
 @pytest.mark.parametrize("text", [URL, f"x {KEY}", TOKEN.replace("sig", "s\nig"), TOKEN.replace("=", "%3D")])

@@ -1,6 +1,7 @@
 """Raw account keys, by what stands around them."""
 
 import base64
+import json
 from urllib.parse import quote
 
 import pytest
@@ -123,3 +124,65 @@ def test_key_without_padding_is_found_behind_its_label() -> None:
 )
 def test_account_of_a_key_is_found_in_any_order_and_encoding(text: str) -> None:
     assert only(text).account == ACCOUNT
+
+
+def literals(first: str, second: str) -> list[str]:
+    """A key in two adjacent literals, as languages write it, and as notebooks and JSON hold such code."""
+    java = f'String key = "{first}" +\n    "{second}";'
+    return [
+        java,
+        f'String key = "{first}"\n    + "{second}";',
+        f"key = ('{first}'\n       '{second}')",
+        f"$key = '{first}' .\n    '{second}';",
+        f'key = "{first}" & _\n    "{second}"',
+        f'key := "{first}" +\r\n\t"{second}"',
+        f'key = "{first}" \\\n    "{second}"',
+        f'key = b"{first}" b"{second}"',
+        json.dumps({"source": java}),
+    ]
+
+
+@pytest.mark.parametrize("at", [1, 10, 42, 43, 44, 45, 60, 85, 86, 87])
+@pytest.mark.parametrize("form", range(len(literals("", ""))))
+def test_key_in_two_adjacent_literals_is_found(at: int, form: int) -> None:
+    text = f"account_name: {ACCOUNT}\n{literals(MARKED[:at], MARKED[at:])[form]}"
+
+    assert only(text) == Credential(Kind.ACCOUNT_KEY, HOST, None, (), None, key_sha256(MARKED))
+
+
+@pytest.mark.parametrize("at", [1, 20, 44, 70])
+def test_connection_string_that_is_cut_inside_of_its_key_is_found(at: int) -> None:
+    text = (
+        f'"DefaultEndpointsProtocol=https;AccountName={ACCOUNT};AccountKey={MARKED[:at]}" +\n'
+        f'    "{MARKED[at:]};EndpointSuffix=core.windows.net"'
+    )
+    assert only(text) == Credential(Kind.ACCOUNT_KEY, HOST, None, (), None, key_sha256(MARKED))
+
+
+@pytest.mark.parametrize("cuts", [(43, 60), (10, 20), (5, 50), (20, 30, 80)])
+def test_key_in_several_literals_is_found_where_one_of_them_is_long(cuts: tuple[int, ...]) -> None:
+    parts = [MARKED[first:last] for first, last in zip((0, *cuts), (*cuts, None), strict=True)]
+    text = f"account_name: {ACCOUNT}\nkey = " + " +\n  ".join(f'"{part}"' for part in parts)
+
+    assert only(text).key_sha256 == key_sha256(MARKED)
+
+
+def test_key_in_literals_that_is_percent_encoded_is_found() -> None:
+    encoded = MARKED.replace("+", "%2B").replace("/", "%2F")
+    text = f'account_name: {ACCOUNT}\nkey = "{encoded[:50]}" +\n  "{encoded[50:]}"'
+
+    assert only(text).key_sha256 == key_sha256(MARKED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'keys = ["{MARKED[:43]}", "{MARKED[43:]}"]',
+        f'key = "{MARKED[:43]}"; other = "{MARKED[43:]}"',
+        f'key = "{MARKED[:43]}" + "{MARKED[44:]}"',
+        f'key = "{MARKED[:43]}" + "{MARKED[42:]}"',
+        f'key = "{MARKED[:43]}" + second',
+    ],
+)
+def test_literals_that_are_no_key_together_are_no_finding(text: str) -> None:
+    assert extract(f"account_name: {ACCOUNT}\n{text}") == ()

@@ -3,6 +3,8 @@
 The forms are those of the settings and calls of public tools, after their documentation and public bug reports.
 """
 
+import base64
+
 import pytest
 
 from shared.sas import extract, extract_leaks
@@ -118,3 +120,94 @@ def test_path_that_is_too_long_to_be_read_whole_is_no_place() -> None:
     [mention] = Places(f"https://robustmodels.blob.core.windows.net/models/{'x' * 4000}").mentions
 
     assert (mention.account, mention.path) == ("robustmodels", None)
+
+
+def in_base64(name: str) -> str:
+    return base64.b64encode(name.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"azurestorageaccountname: {in_base64('contoso01')}\nazurestorageaccountkey: {KEY}",
+        f"azurestorageaccountname: {in_base64('contoso01').rstrip('=')}\nazurestorageaccountkey: {KEY}",
+        f"STORAGE_ACCOUNT={in_base64('contoso01')}\nSTORAGE_KEY={KEY}",
+        f'"accountName": "{in_base64("contoso01")}", "accountKey": "{KEY}"',
+        f"AccountName={in_base64('contoso01')};AccountKey={KEY}",
+        f"storage_name: {in_base64('contoso01')}\nkey: {KEY}",
+    ],
+)
+def test_name_that_a_scanner_left_in_base64_is_decoded(text: str) -> None:
+    """TruffleHog decodes the key of a Kubernetes secret, and not what is shorter than its limit (pkg/decoders)."""
+    assert only(text).account == "contoso01"
+
+
+@pytest.mark.parametrize(
+    "name", ["abc", "contoso0", "contoso01", "a2345678901234567890123", "a23456789012345678901234"]
+)
+def test_name_of_any_length_is_decoded(name: str) -> None:
+    assert only(f"account_name: {in_base64(name)}\nkey: {KEY}").account == name
+
+
+@pytest.mark.parametrize(
+    ("written", "account"),
+    [
+        ("Contoso01", "contoso01"),  # capitalized by a person
+        ("ContosoData1", "contosodata1"),  # base64 of no name
+        ("Q09OVE9TTzAx", "q09ove9ttzax"),  # base64 of "CONTOSO01", which is no name
+        ("abcdefgh", "abcdefgh"),  # base64 has capitals
+    ],
+)
+def test_name_that_encodes_none_is_read_as_it_is(written: str, account: str) -> None:
+    assert only(f"account_name: {written}\nkey: {KEY}").account == account
+
+
+def test_word_that_is_longer_than_a_name_and_encodes_none_is_no_account() -> None:
+    assert Places("account_name: abcdefghijklmnopqrstuvwxyz").mentions == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"type": "azurerm_storage_account",\n      "instances": [',
+        '"type": "azurerm_storage_account",\n      "name": "main",',
+        '"type": "azurerm_storage_account", "mode" : "managed"',
+        'resource "azurerm_storage_account" "main" {',
+        'data "azurerm_storage_account" "main" {',
+        "storage_account:\n  sku: Standard_LRS\n",
+        'storage_account:\n  "sku": "Standard_LRS"\n',
+        "[storage_account]\naccount =\ncontainer = models\n",
+        'client = Client(account, timeout=3, key="x")',
+        "{ accountName,\n  accountkey: secret }",
+    ],
+)
+def test_label_that_follows_a_label_is_no_account(text: str) -> None:
+    """Terraform's state and language, YAML, INI files, keyword arguments, JavaScript's objects."""
+    assert [each.account for each in Places(text).mentions] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'setting("storage_account", "contoso01")',
+        'Client(account, "contoso01", key="x")',
+        '"account": "contoso01", "key": "x"',
+        "account_name:\n  contoso01\n",
+        'account = "contoso01" : key = "x"',
+        "account=contoso01 == other",
+        'azurerm_storage_account = "contoso01"',
+    ],
+)
+def test_value_that_follows_a_label_is_an_account(text: str) -> None:
+    assert [each.account for each in Places(text).mentions] == ["contoso01"]
+
+
+def test_key_in_terraforms_state_has_the_account_of_its_endpoint() -> None:
+    """The format of a state file is that of `terraform show`: version 4, `resources[].instances[].attributes`."""
+    text = (
+        '"type": "azurerm_storage_account",\n"name": "main",\n"instances": [{"attributes": {"name": "contoso01",\n'
+        f'"primary_access_key": "{KEY}", "primary_blob_host": "contoso01.blob.core.windows.net"}}}}]'
+    )
+    [leak] = extract_leaks(text)
+
+    assert [each.account for each in (leak.credential, *leak.others)] == ["contoso01"]

@@ -129,20 +129,13 @@ def test_legacy_trufflehog_result_has_the_texts_that_it_found() -> None:
     assert extract(only("trufflehog", result).text) == (samples.leak(LEAK),)
 
 
-@pytest.mark.parametrize(
-    ("name", "account"),
-    [
-        ("contoso01", "contoso01"),
-        ("Y29udG9zbzAx", "contoso01"),
-        ("Y29udG9zbzA", "contoso0"),
-        ("Name", "Name"),
-        ("12", "12"),
-    ],
-)
-def test_name_that_trufflehog_left_in_base64_is_decoded(name: str, account: str) -> None:
+@pytest.mark.parametrize("name", ["contoso01", "Y29udG9zbzAx"])
+def test_name_that_trufflehog_left_in_base64_is_decoded(name: str) -> None:
     both = json.dumps({"accountName": name, "accountKey": KEY})
 
-    assert f"AccountName={account};AccountKey={KEY}" in only("trufflehog", {"Raw": KEY, "RawV2": both}).text
+    [credential] = extract(only("trufflehog", {"Raw": KEY, "RawV2": both}).text)
+
+    assert credential.account == "contoso01"
 
 
 @pytest.mark.parametrize(
