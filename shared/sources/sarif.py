@@ -17,6 +17,7 @@ from shared.sources.scanner_place import Around, Place
 _MASKED = re.compile(r"\*{6,}|REDACTED")
 _BARE_KEY = re.compile(r"\s*[A-Za-z0-9+/]{86}==\s*")
 _KEY_RULE = re.compile(r"(?i)azure.{0,40}(?:account|storage).{0,20}key|DS173237")
+_VERIFIED = "Active Credential"  # kingfisher's `validation_status`
 _LONGEST_PROPERTY = 65_536  # characters
 _MOST_PROPERTIES = 100
 
@@ -82,6 +83,7 @@ def _entry(result: object, run: _Run) -> Entry:
         place=place,
         around=_around(own, run, place),
         masked=bool(_MASKED.search("\n".join(texts))),
+        verified=_is_verified(result),
     )
 
 
@@ -122,6 +124,12 @@ def _said(result: Mapping[str, Any]) -> Iterator[str]:
         for value in list(bag.values())[:_MOST_PROPERTIES]:
             if isinstance(value, str) and len(value) <= _LONGEST_PROPERTY:
                 yield value
+
+
+def _is_verified(result: Mapping[str, Any]) -> bool:
+    """Whether a tool has verified the secret. Kingfisher says so in the properties of the locations."""
+    bags = (object_of(one, "properties") for one in list_of(result, "locations") if isinstance(one, Mapping))
+    return any(text_of(bag, "validation_status") == _VERIFIED for bag in bags)
 
 
 def _labeled(text: str, result: Mapping[str, Any]) -> str:

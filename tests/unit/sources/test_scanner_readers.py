@@ -220,6 +220,21 @@ def test_gitlab_vulnerability_without_an_extract_is_masked() -> None:
     ("source", "report"),
     [
         ("trufflehog", {"Raw": LEAK, "Verified": "HINT"}),
+        (
+            "sarif",
+            {
+                "runs": [
+                    {
+                        "results": [
+                            {
+                                "message": {"text": LEAK},
+                                "locations": [7, {"properties": {"validation_status": "HINT"}}],
+                            }
+                        ]
+                    }
+                ]
+            },
+        ),
         ("kingfisher", {"findings": [{"finding": {"snippet": LEAK, "validation": {"status": "HINT"}}}]}),
         (
             "ggshield",
@@ -232,7 +247,7 @@ def test_gitlab_vulnerability_without_an_extract_is_masked() -> None:
 )
 def test_result_that_its_tool_has_verified_says_so(source: str, report: object, hint: object) -> None:
     """TruffleHog, pkg/output/json.go; kingfisher, src/reporter.rs; ggshield, `VALIDITY_TEXT_FOR_ID`."""
-    verified = {"trufflehog": True, "kingfisher": "Active Credential", "ggshield": "valid"}[source]
+    verified = {"trufflehog": True, "ggshield": "valid"}.get(source, "Active Credential")
     body = json.dumps(report).replace('"HINT"', json.dumps(hint)).encode()
 
     assert only(source, body).verified is (hint == verified and type(hint) is type(verified))
