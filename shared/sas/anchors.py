@@ -36,8 +36,15 @@ _LONGEST_KEY = 86 * 7
 _SHORTEST_BLOCK = 56
 # A key in adjacent literals, one of which is a run: what stands between them is that of `normalize.py`.
 _SPACE = rb"(?:\s|\\+[nrt])"
+_OPERATOR = rb"(?:[+.&]|\\(?![\\nrt]))"
 _GOES_ON = (
-    rb"\\{0,3}[\"'][ \t]{0,8}[+.&\\]?[ _]{0,4}" + _SPACE + rb"{0,80}[+.&]?" + _SPACE + rb"{0,8}[rbf]?\\{0,3}[\"']"
+    rb"\\{0,3}+[\"'][ \t]{0,8}+"
+    + _OPERATOR
+    + rb"?+[ _]{0,4}+"
+    + _SPACE
+    + rb"{0,80}+[+.&]?+"
+    + _SPACE
+    + rb"{0,8}+[rbf]?+\\{0,3}+[\"']"
 )
 _PART = rb"(?P<part>(?:[A-Za-z0-9+/]|%2[BbFf])++)"
 _PART_AFTER = re.compile(_GOES_ON + _PART)

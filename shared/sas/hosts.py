@@ -19,6 +19,7 @@ EMULATOR_ACCOUNT = "devstoreaccount1"
 
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
 LONGEST_NAME = 24
+_LONGEST_IN_BASE64 = 32
 
 # The public cloud, US Government, China, Germany (closed), and the clouds that only their own tenants can reach.
 _CLOUDS = (
@@ -69,7 +70,7 @@ def account_name(written: str) -> str:
 
 def name_in_base64(written: str) -> str | None:
     """Return the account's name that `written` encodes, None where it encodes none."""
-    if written == written.lower():
+    if len(written) > _LONGEST_IN_BASE64 or written == written.lower():
         return None
     text = written.rstrip("=")
     try:
