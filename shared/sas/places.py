@@ -60,8 +60,9 @@ _AFTER_PATH = re.compile(
     rf"path(?:name)?{_BETWEEN})(?:(?<=\")/(?P<quoted>[^\"\n<>?#]{{1,1024}})\"|/(?P<name>[^\s\"'<>?#`;,)\]]{{1,1024}}))",
     re.IGNORECASE,
 )
-# What follows a name that is a label itself: the next field, the first field of a mapping, a keyword argument.
-_IS_LABEL = re.compile(r"[\"']?\s{0,8}(?::(?=[\s\"'\[{]|\Z)|=(?!=))")
+# What follows a name that is a label itself: the next field, the first field of a mapping, a keyword argument. A name
+# in YAML with a mapping of its own may be an account's.
+_IS_LABEL = re.compile(r"[\"']\s{0,8}(?::(?=[\s\"'\[{]|\Z)|=(?!=))|\s{0,8}(?::[ \t]{1,8}(?![\s{])|=(?!=))")
 _TERRAFORM_TYPE = "azurerm_storage_"  # before `account`: what follows in quotes is the name of a resource in the code
 # Services whose keys have the form of a storage account's.
 _FOREIGN = ("documents.azure", "cosmos.azure", "batch.azure", "azure-api.", "accountendpoint=", "sha512")

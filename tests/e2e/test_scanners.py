@@ -26,6 +26,7 @@ SCANNERS = {
     "gitleaks.json": "gitleaks",
     "trufflehog.jsonl": "trufflehog",
     "kingfisher.json": "kingfisher",
+    "noseyparker.json": "noseyparker",
     "detect-secrets.json": "detect-secrets",
     "gitleaks.sarif": "sarif",
 }

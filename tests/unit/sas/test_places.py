@@ -193,6 +193,8 @@ def test_label_that_follows_a_label_is_no_account(text: str) -> None:
         'Client(account, "contoso01", key="x")',
         '"account": "contoso01", "key": "x"',
         "account_name:\n  contoso01\n",
+        "storage_account:\n  contoso01:\n    key: x",
+        'storage_account:\n  contoso01: {key: "x"}',
         'account = "contoso01" : key = "x"',
         "account=contoso01 == other",
         'azurerm_storage_account = "contoso01"',
