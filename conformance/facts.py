@@ -168,6 +168,24 @@ FACTS = (
         by_hand="Log the reads of an account, read it over IPv6, and read CallerIpAddress.",
     ),
     Fact(
+        name="locations in Azure DevOps",
+        assumption="an alert about a secret has physicalLocations with the path, the lines and the commitHash, and "
+        "the app's identity reads the file there with Read on the repository",
+        basis="MicrosoftDocs/vsts-rest-api-specs: advancedSecurity 7.2 (PhysicalLocation; no sample of one), git 7.1 "
+        "(Items_Get)",
+        change="shared/sources/azure_devops_code.py: bare keys would stay without their account",
+        by_hand="Commit a bare key beside its account's name, and read the record of its alert.",
+    ),
+    Fact(
+        name="discussions by an App",
+        assumption="a token of an installation with discussions: read gets a discussion by GraphQL, and the URLs of "
+        "its locations have the databaseId of a comment",
+        basis="docs.github.com: Using the GraphQL API for Discussions (available for GitHub Apps); "
+        "rest-api-description: secret-scanning-location-discussion-comment (example)",
+        change="shared/sources/github_discussions.py: keys in discussions would stay without their account",
+        by_hand="Post a bare key with its account's name as a comment of a discussion, and read the record.",
+    ),
+    Fact(
         name="custom roles",
         assumption="Azure accepts the custom roles of infra/roles.json",
         basis="the operations of Microsoft.Storage",

@@ -9,6 +9,7 @@
     │   └── StorageRefused     Sasquash's own storage refuses: that says nothing about a leak
     ├── Blocked                a service refuses: it may pass, or a person has to change something
     │   ├── StillListed        Azure Resource Graph lists an account that ARM does not find
+    │   ├── AnswerTooLarge     the answer of a call is larger than is read
     │   └── NotFound           the resource of the call does not exist
     │       └── AccountGone    the storage account does not exist
     ├── AccountBusy            another process holds the account's lock
@@ -113,6 +114,12 @@ class StillListed(Blocked):
     """Azure Resource Graph lists an account that ARM does not find: it was just deleted, or one of them is wrong."""
 
     code = "account_still_listed"
+
+
+class AnswerTooLarge(Blocked):
+    """The answer of a call is larger than is read."""
+
+    code = "answer_too_large"
 
 
 class NotFound(Blocked):

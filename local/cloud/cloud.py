@@ -242,6 +242,7 @@ class _Parts:
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
+            hostnames.AZURE_REPOS_HOST: azure_devops.code_app(self.cloud, self.entra),
             hostnames.APP_HOST: app_host.app(
                 lambda _: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
             ),

@@ -11,6 +11,7 @@ ARM_HOST = "management.azure.com"
 GRAPH_HOST = "graph.microsoft.com"
 GITHUB_HOST = "api.github.com"
 AZURE_DEVOPS_HOST = "advsec.dev.azure.com"
+AZURE_REPOS_HOST = "dev.azure.com"
 APP_HOST = "func-sasquash.azurewebsites.net"  # the function app
 INCIDENTS_HOST = "incidents.contoso.com"  # a receiver of webhooks
 LOGS_HOST = "api.loganalytics.io"
@@ -29,6 +30,7 @@ _EXACT = (
     LOGS_HOST,
     GITHUB_HOST,
     AZURE_DEVOPS_HOST,
+    AZURE_REPOS_HOST,
     INSIGHTS_HOST,
     HISTORY_HOST,
 )

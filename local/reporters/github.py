@@ -2,6 +2,7 @@
 
 docs.github.com, REST API version 2022-11-28: "GitHub Apps" (installation, access tokens), "Secret scanning", "Git
 blobs"; "Generating a JSON Web Token (JWT) for a GitHub App"; "Troubleshooting the REST API" for the errors.
+The GraphQL API is at the same host (`github_graphql.py`).
 """
 
 import base64
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local import json_text
+from local.reporters import github_graphql
 from local.tenant.model import Cloud
 from local.tenant.senders import (
     GITHUB_APP,
@@ -27,6 +29,7 @@ from local.tenant.senders import (
     GITHUB_INSTALLATION,
     GITHUB_OWNER,
     GitHubAlert,
+    GitHubDiscussion,
 )
 
 _API_VERSION = "2022-11-28"
@@ -67,6 +70,7 @@ _APPS = (
         GITHUB_INSTALLATION,
         {
             "contents": "read",
+            "discussions": "read",
             "issues": "read",
             "metadata": "read",
             "pull_requests": "read",
@@ -102,6 +106,7 @@ class GitHub:
                 self._route("GET", alert + "/locations", self._locations),
                 self._route("GET", "/repos/{owner}/{name}/git/blobs/{sha}", self._blob),
                 *(self._route("GET", f"/repos/{{owner}}/{{name}}{path}", self._post) for path in _POSTS),
+                self._route("POST", "/graphql", self._graphql),
                 self._route(None, "/{path:path}", self._unknown),
             ]
         )
@@ -177,7 +182,8 @@ class GitHub:
             {"type": post.kind, "details": {f"{post.kind}_url": f"https://api.github.com{post.path}"}}
             for post in alert.posts
         ]
-        return JSONResponse([*posts, *([location(alert)] if alert.file else [])])
+        others = [{"type": kind, "details": details} for kind, details in alert.places]
+        return JSONResponse([*posts, *others, *([location(alert)] if alert.file else [])])
 
     async def _post(self, request: Request) -> Response:
         """Answer with an issue, a comment, a pull request or a review. Comments of both kinds have one path."""
@@ -203,6 +209,19 @@ class GitHub:
             return Response(file.encode(), media_type="application/vnd.github.raw+json")
         content = base64.b64encode(file.encode()).decode()
         return JSONResponse({"sha": wanted, "encoding": "base64", "content": content, "size": len(file.encode())})
+
+    async def _graphql(self, request: Request) -> Response:
+        installation = self._signed_in(request)
+
+        def discussions(owner: str, name: str) -> list[GitHubDiscussion]:
+            if owner.lower() != GITHUB_OWNER or name.lower() not in installation.repositories:
+                raise github_graphql.NoRepository
+            if not _covers(installation.permissions, "discussions", "read"):
+                raise github_graphql.NotPermitted
+            own = (a for a in self._cloud.alerts.github if a.repository.lower() == f"{owner}/{name}".lower())
+            return [discussion for alert in own for discussion in alert.discussions]
+
+        return JSONResponse(github_graphql.answer(await _object(request), discussions))
 
     async def _unknown(self, _request: Request) -> Response:
         raise GitHubError(404, "Not Found")
@@ -234,13 +253,17 @@ class GitHub:
             raise GitHubError(401, "'Expiration time' claim ('exp') is too far in the future")
         return app
 
+    def _signed_in(self, request: Request) -> _Installation:
+        installation = self._tokens.get(_bearer(request))
+        if installation is None or installation.until < datetime.now(UTC):
+            raise GitHubError(401, "Bad credentials")
+        return installation
+
     def _require(self, request: Request, permission: str, level: str) -> None:
         self._require_any(request, [permission], level)
 
     def _require_any(self, request: Request, permissions: list[str], level: str) -> None:
-        installation = self._tokens.get(_bearer(request))
-        if installation is None or installation.until < datetime.now(UTC):
-            raise GitHubError(401, "Bad credentials")
+        installation = self._signed_in(request)
         name = request.path_params["name"].lower()
         if request.path_params["owner"].lower() != GITHUB_OWNER or name not in installation.repositories:
             raise GitHubError(404, "Not Found")

@@ -33,6 +33,8 @@ SOURCES = ("github", "azure-devops", "defender", *SIGNING)
 REPOSITORY = f"{GITHUB_OWNER}/robust-models"
 _URL = f"https://github.com/{REPOSITORY}/blob/main/README.md"
 
+_FILE = "# Models\n\nHave fun with them.\n\n{}\n\nAnd cite us.\n"
+
 type _Json = Any
 
 
@@ -60,7 +62,7 @@ def make(cloud: Cloud, entra: Entra, *, source: str, text: str) -> Posted:
         case "github":
             return signed_by_github(cloud, github_alert(cloud, text, leaks[0]))
         case "azure-devops":
-            return _of_azure_devops(cloud, text)
+            return _of_azure_devops(cloud, text, leaks[0])
         case "defender":
             return _of_defender(cloud, entra, leaks[0])
         case _:
@@ -70,17 +72,23 @@ def make(cloud: Cloud, entra: Entra, *, source: str, text: str) -> Posted:
 def github_alert(cloud: Cloud, text: str, leak: Leak) -> GitHubAlert:
     """Create a secret scanning alert. For a SAS its secret is only the query; the file contains the whole URL."""
     is_key = leak.credential.kind is Kind.ACCOUNT_KEY
-    secret = text if is_key else text[text.index("?") + 1 :].split(maxsplit=1)[0].rstrip("\"')>.,")
     alert = GitHubAlert(
         repository=REPOSITORY,
         number=len(cloud.alerts.github) + 1,
         secret_type="azure_storage_account_key" if is_key else "azure_sas_token",
-        secret=secret,
-        file=f"# Models\n\nHave fun with them.\n\n{text}\n\nAnd cite us.\n",
+        secret=_secret_in(text, leak),
+        file=_FILE.format(text),
         line=5,
     )
     cloud.alerts.github.append(alert)
     return alert
+
+
+def _secret_in(text: str, leak: Leak) -> str:
+    """Return what a tool reports of a text: of a SAS only the query."""
+    if leak.credential.kind is Kind.ACCOUNT_KEY:
+        return text
+    return text[text.index("?") + 1 :].split(maxsplit=1)[0].rstrip("\"')>.,")
 
 
 def signed_by_github(cloud: Cloud, alert: GitHubAlert, *, action: str = "created") -> Posted:
@@ -120,9 +128,13 @@ def signed(cloud: Cloud, source: str, body: bytes) -> Posted:
     return Posted(source, headers, body)
 
 
-def _of_azure_devops(cloud: Cloud, text: str) -> Posted:
-    """Return a service hook (hooks 7.2: Event). It names the repository by its URL, and capitalizes its enums."""
-    alert = AzureDevOpsAlert(len(cloud.alerts.azure_devops) + 1, text)
+def _of_azure_devops(cloud: Cloud, text: str, leak: Leak) -> Posted:
+    """Return a service hook (hooks 7.2: Event). It names the repository by its URL, and capitalizes its enums.
+
+    As with GitHub, the secret of a SAS is only the query; the file contains the whole URL.
+    """
+    number = len(cloud.alerts.azure_devops) + 1
+    alert = AzureDevOpsAlert(number, _secret_in(text, leak), file=_FILE.format(text), line=5, commit=f"{number:040x}")
     cloud.alerts.azure_devops.append(alert)
     payload = {
         "id": str(uuid.uuid4()),

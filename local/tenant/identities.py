@@ -58,6 +58,7 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.SecurityInsights/incidents/read",
         "Microsoft.SecurityInsights/incidents/write",
         "Azure DevOps/advsec.read",
+        "Azure DevOps/code.read",
         "Azure DevOps/advsec.manage",
         "Mail.Send",  # from MAIL_SENDER only (graph.mail), as with Exchange's RBAC for Applications
         "Sites.Selected",  # granted with role "write" on SHAREPOINT_SITE
@@ -73,6 +74,7 @@ _INTAKE_RIGHTS = frozenset(
         "EventGrid/events/send",
         "SecurityAlert.Read.All",
         "Azure DevOps/advsec.read",
+        "Azure DevOps/code.read",
         # If it is a separate app: its two queues, and the account of its host.
         f"Storage Queue Data Contributor@{STATE_ACCOUNT}/intake",
         f"Storage Queue Data Contributor@{STATE_ACCOUNT}/intake-poison",

@@ -85,9 +85,31 @@ class GitHubPost:
     body: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class GitHubComment:
+    """A comment of a discussion, or a reply to one. `id` is its databaseId."""
+
+    id: int
+    body: str = field(repr=False)
+    replies: tuple["GitHubComment", ...] = ()
+
+
+@dataclass(frozen=True)
+class GitHubDiscussion:
+    """A discussion of a repository."""
+
+    number: int
+    title: str = field(default="", repr=False)
+    body: str = field(default="", repr=False)
+    comments: tuple[GitHubComment, ...] = ()
+
+
 @dataclass
 class GitHubAlert:
-    """A secret scanning alert. `file` contains the secret at `line` (from 1)."""
+    """A secret scanning alert. `file` contains the secret at `line` (from 1).
+
+    `places` are types of locations with their details, beside those of the file and the posts.
+    """
 
     repository: str  # owner/name
     number: int
@@ -101,13 +123,17 @@ class GitHubAlert:
     comment: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     posts: list[GitHubPost] = field(default_factory=list)
+    discussions: list[GitHubDiscussion] = field(default_factory=list)
+    places: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
 
 @dataclass
 class AzureDevOpsAlert:
     """A secret alert of GitHub Advanced Security for Azure DevOps.
 
-    `state`: "active" | "dismissed" | "fixed" | "autoDismissed".
+    `state`: "active" | "dismissed" | "fixed" | "autoDismissed". `file` contains the secret at `line` (from 1) in the
+    commit `commit`; `locations` are its physicalLocations, by default that one. `seen_in` is the commit of its
+    instance.
     """
 
     number: int
@@ -116,6 +142,12 @@ class AzureDevOpsAlert:
     reason: str | None = None
     comment: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    path: str = "/README.md"
+    file: str = field(default="", repr=False)
+    line: int = 1
+    commit: str = "23d0bc5b128a10056dc68afece360d8a0fabb014"
+    locations: list[object] | None = None
+    seen_in: str | None = None
 
 
 @dataclass

@@ -16,7 +16,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.cloud.clients import Transport
 from shared.cloud.errors import from_azure, from_status, retry_after
-from shared.errors import Blocked, TransientFailure
+from shared.errors import AnswerTooLarge, TransientFailure
 
 _LARGEST = 4 * 1024 * 1024  # bytes of an answer
 _TIME = 20.0  # seconds for a call
@@ -100,7 +100,7 @@ class Rest:
             async for part in response.iter_bytes():
                 content += part
                 if len(content) > _LARGEST:
-                    raise Blocked(f"{doing} failed: the response is over {_LARGEST} bytes. Check the service.")
+                    raise AnswerTooLarge(f"{doing} failed: the response is over {_LARGEST} bytes. Check the service.")
             return bytes(content)
 
 

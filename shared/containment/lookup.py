@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.bearer_challenge import BearerChallenge, Tenancy
 from shared.containment.verdicts import conclude
+from shared.domain import unread_place
 from shared.domain.decision.attribution import all_expired
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
@@ -106,7 +107,8 @@ class AccountLookup:
             return revocation.end(over.reason, now=now, detail=over.detail)
         if credential is not None and credential.host is None:
             detail = "The report names no storage account. Report it again with the account's name or the whole URL."
-            return revocation.end(Reason.LOOSE, now=now, detail=detail)
+            unread = unread_place.said(revocation.finding.unread_places)
+            return revocation.end(Reason.LOOSE, now=now, detail=f"{detail}{unread}")
         if ref is not None and ref.name in self.settings.own_accounts:
             detail = "The account is Sasquash's own storage, which it never changes. Its shared keys should be off."
             return revocation.end(Reason.OWN_STORAGE, now=now, detail=detail)

@@ -11,6 +11,7 @@ from shared.domain.caller import Caller
 from shared.domain.other_service import OtherServiceCredential
 from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
+from shared.domain.unread_place import UnreadPlace
 from shared.sas import Credential, Kind
 
 
@@ -36,7 +37,8 @@ class Finding:
     reported and not revoked. `alert` is closed once the leak is revoked. `candidates`
     are other readings of the secret, nearest first; `unread` counts those that were left out because they are none.
     `submitted_by` is the object id of the intake's caller, as the event claims: the record's plan is not theirs to
-    approve.
+    approve. `unread_places` are places where its tool has found it, and whose text could not be read: only where its
+    account is not known.
     """
 
     fingerprint: str
@@ -53,6 +55,7 @@ class Finding:
     unread: int = 0
     submitted_by: str | None = None
     other: OtherServiceCredential | None = None
+    unread_places: tuple[UnreadPlace, ...] = ()
 
     @property
     def readings(self) -> tuple[Credential, ...]:
@@ -114,9 +117,10 @@ class Finding:
 
     def is_same_report(self, other: "Finding") -> bool:
         """Whether both are of one report, whichever reading of the secret each has."""
-        return replace(self, credential=None, candidates=(), unread=0) == replace(
-            other, credential=None, candidates=(), unread=0
+        own, others = (
+            replace(one, credential=None, candidates=(), unread=0, unread_places=()) for one in (self, other)
         )
+        return own == others
 
     def as_event_holds(self) -> "Finding | None":
         """Return the finding with the readings of its secret that an event can carry, alone; None: with none."""
@@ -151,6 +155,8 @@ class Finding:
             data["alert"] = self.alert.to_json()
         if self.submitted_by is not None:
             data["submitted_by"] = self.submitted_by
+        if self.unread_places:
+            data["unread_places"] = [place.value for place in self.unread_places]
         if self.credential is not None and self.candidates:
             data["candidates"] = [one.to_json(self.credential) for one in self.candidates]
         if self.credential is not None:

@@ -4,7 +4,8 @@ An event's `data` is a finding, `{"credential": {…}, "source", "url", "detecte
 unknown token, `{"evidence": {…}, …}`; or a credential of another service, `{"other_service": {…}, …}`, which is named
 and not revoked; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
 its surroundings>", …}`. `candidates` are other readings of the credential (`readings.py`). `alert` names the alert
-that reported it, which is closed in the end (`alert.py`). `submitted_by` is the object id of the intake's caller.
+that reported it, which is closed in the end (`alert.py`). `submitted_by` is the object id of the intake's caller,
+`unread_places` say why the text around the secret was not read (`unread_place.py`).
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Self
 
-from shared.domain import readings
+from shared.domain import readings, unread_place
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Reported, secret_of
@@ -76,7 +77,8 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
     if "secret" in data:
         return FoundInText.of(_secret(data["secret"], raw_allowed=raw_allowed)).reported(blank)
     credential = _credential(data.get("credential"))
-    found = replace(blank, fingerprint=credential.fingerprint, credential=credential)
+    unread = unread_place.parse(data.get("unread_places")) if credential.host is None else ()
+    found = replace(blank, fingerprint=credential.fingerprint, credential=credential, unread_places=unread)
     return (Reported(_with_candidates(found, data["candidates"]) if "candidates" in data else found),)
 
 

@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from shared.sources.file_text import decoded
 from shared.sources.scanner_place import Around, Place
 
 _LARGEST = 8 * 1024 * 1024  # bytes of a file
 _GIT_TIME = 20.0  # seconds
-_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
 class NoSuchFolder(ValueError):
@@ -44,7 +44,7 @@ class Files:
             data = self._of_commit(name, commit) if commit is not None else None
             data = self._in_folder(name) if data is None else data
             if data is not None:
-                return _decoded(data)
+                return decoded(data)
         return None
 
     def _in_folder(self, name: str) -> bytes | None:
@@ -87,13 +87,3 @@ def _names(file: str) -> Iterator[str]:
             continue
         relative = parts[1:] if text.startswith("/") or (parts and parts[0].endswith(":")) else parts
         yield from ("/".join(relative[start:]) for start in range(len(relative)))
-
-
-def _decoded(data: bytes) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, errors="replace")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")

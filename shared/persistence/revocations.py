@@ -22,7 +22,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.domain import history_evidence
+from shared.domain import history_evidence, unread_place
 from shared.domain.finding import Finding
 from shared.domain.history import HistoryEntry, chained
 from shared.domain.revocation import Change, Revocation
@@ -410,7 +410,10 @@ def _first_line(finding: Finding) -> str:
 
 
 def left_out(finding: Finding) -> str:
-    """Return a sentence about the candidates of a report that could not be read, empty where there are none."""
+    """Return sentences about what could not be read of a report: candidates, and places; empty where all was."""
+    places = unread_place.said(finding.unread_places)
     if not finding.unread:
-        return ""
-    return f" {finding.unread} of its candidates were left out: they are malformed, too many, or hold a secret."
+        return places
+    return (
+        f" {finding.unread} of its candidates were left out: they are malformed, too many, or hold a secret.{places}"
+    )

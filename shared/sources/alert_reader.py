@@ -1,6 +1,7 @@
 """Reads alerts from their tools, and publishes the findings: immediately if that is quick, else from a queue.
 
-An alert is enqueued before it is read, since most tools report it only once.
+An alert is enqueued before it is read, since most tools report it only once. A leak does not wait for long for the
+text around it, which may name its account.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from shared.domain.text import clean
 from shared.errors import Blocked, FindingTooLarge, SasquashError
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import SAFETY_NET, backoff
+from shared.sources.alert_places import AccountUnread
 from shared.sources.findings import Found
 from shared.sources.registry import Tool
 
@@ -26,6 +28,7 @@ _log = logging.getLogger(__name__)
 _INLINE = 0.7  # seconds for all alerts of a report: its sender expects the response within a second
 _AT_ONCE = 8  # alerts that are read at the same time
 _GIVE_UP = timedelta(hours=24)
+_PATIENCE = 60.0  # seconds until a leak is published without its account, if the text around it can't be read
 _LONGEST_FAILURE = 500
 
 
@@ -94,7 +97,13 @@ class AlertReader:
         tool = self.tools[alert.source]()
         if tool is None:
             raise Blocked(f"{alert} can't be read: its tool is not configured (docs/sources.md).")
-        read = await tool.read(alert, Found(self.clock))
+        try:
+            read = await tool.read(alert, Found(self.clock))
+        except AccountUnread as error:
+            waited = (self.clock() - message.since).total_seconds()
+            if waited + backoff(message.attempt, error.retry_after) < _PATIENCE:
+                raise
+            read = error.findings
         found = tuple(replace(finding, submitted_by=message.submitted_by) for finding in read)
         await self.publisher.publish(merged(found), source=alert.source)
         return found

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -19,6 +20,8 @@ from shared.domain.finding import Finding
 from shared.domain.guid import is_guid
 from shared.domain.report import in_text
 from shared.errors import Blocked
+from shared.sources.alert_places import attributed
+from shared.sources.azure_devops_code import Code
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
 from shared.sources.findings import Found
 
@@ -35,6 +38,7 @@ _REPOSITORY_URL = re.compile(
     r"(?:/(?P<project>[^/?#\\]+))?/_git/(?P<repository>[^/?#\\]+)/?",
     re.IGNORECASE | re.ASCII,
 )
+_KEY = re.compile(r"[A-Za-z0-9+/]{86}==", re.ASCII)  # of a storage account: 64 bytes
 _DEEPEST = 4
 _NAMING = frozenset({"accountname", "account", "storageaccount", "accountkey"})
 
@@ -99,14 +103,18 @@ def _names(url: object, *, organization: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class AzureDevOps:
-    """Reads and closes alerts of one organization as the app's identity."""
+    """Reads and closes alerts of one organization as the app's identity. `code` is the API of Azure Repos."""
 
     rest: Rest
+    code: Rest
     _: KW_ONLY
     organization: str
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return the findings of `alert`. Raises Blocked or TransientFailure."""
+        """Return the findings of `alert`. Raises Blocked or TransientFailure; AccountUnread has the findings.
+
+        Where the secret does not name its account, the lines around it in its file are read.
+        """
         read = await self.rest.call(
             "GET",
             self._path(alert),
@@ -121,7 +129,14 @@ class AzureDevOps:
         url = f"https://dev.azure.com/{organization}/{project}/_git/{repository}/alerts/{alert.alert}"
         detected_at = found.at(text_of(read, "firstSeenDate"))
         reported = in_text("\n".join(texts), source=alert.source, url=url, detected_at=detected_at, alert=alert)
-        return tuple(each.finding for each in reported)
+        places = partial(
+            Code(self.rest, self.code).of,
+            alert,
+            read,
+            path=self._path(alert),
+            repository=f"/{organization}/{project}/_apis/git/repositories/{repository}",
+        )
+        return await attributed([each.finding for each in reported], places, alert=alert)
 
     async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
         """Dismiss `alert` as fixed if its secrets are what was `revoked`. Raises Blocked or TransientFailure.
@@ -205,20 +220,36 @@ def _secrets_of(alert: Mapping[str, Any]) -> Sequence[SecretOfAlert]:
     we make (microsoft/security-utilities). How `validationFingerprintHash` is made is documented nowhere.
     """
     fingerprints = (one for one in list_of(alert, "validationFingerprints") if isinstance(one, Mapping))
+    of_storage = _is_of_storage(alert)
     return [
-        SecretOfAlert(_secret_in(text_of(one, "validationFingerprintJson")), c3id=text_of(one, "c3Id"))
+        SecretOfAlert(
+            _secret_in(text_of(one, "validationFingerprintJson"), of_storage=of_storage), c3id=text_of(one, "c3Id")
+        )
         for one in fingerprints
     ]
 
 
-def _secret_in(text: str | None) -> str | None:
+def _is_of_storage(alert: Mapping[str, Any]) -> bool:
+    """Whether an alert says that its secret is one of Azure Storage: keys of other services have the same form."""
+    rules = (rule for tool in _objects(alert, "tools") for rule in _objects(tool, "rules"))
+    names = [alert.get("title"), *(rule.get(name) for rule in rules for name in ("friendlyName", "opaqueId"))]
+    return any(isinstance(name, str) and "storage" in name.lower() for name in names)
+
+
+def _objects(item: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    return (one for one in list_of(item, name) if isinstance(one, Mapping))
+
+
+def _secret_in(text: str | None, *, of_storage: bool) -> str | None:
     """Return the text with the secret in the JSON of a fingerprint: its fields depend on the kind of secret."""
     if text is None:
         return None
     try:
-        return "\n".join(_texts(json.loads(text)))
+        texts = list(_texts(json.loads(text)))
     except (ValueError, RecursionError):
         return text
+    is_key = _KEY.fullmatch if of_storage else lambda _: None
+    return "\n".join(f"AccountKey={one}" if is_key(one) else one for one in texts)
 
 
 def _texts(value: object, depth: int = 0) -> Iterator[str]:

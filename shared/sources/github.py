@@ -8,6 +8,7 @@ endpoints for secret scanning".
 """
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +16,13 @@ from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding
-from shared.domain.report import FoundInText, in_text
+from shared.domain.report import in_text
 from shared.errors import Blocked
+from shared.sources.alert_places import attributed
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
 from shared.sources.findings import Found
 from shared.sources.github_app import GitHubApp
+from shared.sources.github_discussions import Discussions
 from shared.sources.github_locations import Locations
 
 EVENTS = ("secret_scanning_alert", "secret_scanning_alert_location")
@@ -50,10 +53,16 @@ def read(event: str, payload: object, *, types: Collection[str]) -> Entry:
 
 
 class GitHub:
-    """Reads and closes alerts. `base_url` is that of the REST API. Either App may be missing."""
+    """Reads and closes alerts. Either App may be missing.
 
-    def __init__(self, rest: Rest, *, reading: GitHubApp | None, closing: GitHubApp | None, base_url: str) -> None:
+    `base_url` is that of the REST API, where `rest` is; `graphql` is at the base of the GraphQL API beside it.
+    """
+
+    def __init__(
+        self, rest: Rest, *, graphql: Rest, reading: GitHubApp | None, closing: GitHubApp | None, base_url: str
+    ) -> None:
         self._rest = rest
+        self._graphql = graphql
         self._reading = reading
         self._closing = closing
         self._base_url = base_url
@@ -61,30 +70,22 @@ class GitHub:
         self._site = "github.com" if host == "api.github.com" else host.removeprefix("api.")
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return the findings of `alert`. Raises Blocked or TransientFailure.
+        """Return the findings of `alert`. Raises Blocked or TransientFailure; AccountUnread has the findings.
 
         Where the secret does not name its account, the text around it is read: lines of a file, an issue, a comment.
         """
         app = self._reading
         if app is None:
             raise Blocked(f"{alert} can't be read: SASQUASH_GITHUB_APP is not set (docs/sources.md).")
-        read = await self._get(alert, "", app=app, doing=f"Reading {alert}")
+        read = await self._get(alert, app=app, doing=f"Reading {alert}")
         secret = text_of(read, "secret") if isinstance(read, Mapping) else None
         if secret is None:
             raise Blocked(f"{alert} has no secret: GitHub hides it from this app. Report the leak yourself.")
         url = f"https://{self._site}/{alert.place}/security/secret-scanning/{alert.alert}"
         detected_at = found.at(text_of(read, "created_at"))
-        findings = [
-            each.finding
-            for each in in_text(secret, source=alert.source, url=url, detected_at=detected_at, alert=alert)
-        ]
-        if findings and all(finding.credential and finding.credential.host for finding in findings):
-            return tuple(findings)
-        places = await self._get(alert, "/locations", app=app, doing=f"Listing the locations of {alert}")
-        around = await Locations(self._rest, app, self._base_url).around(alert, places)
-        # Other credentials there are ignored: they have alerts of their own.
-        there = FoundInText.of(around)
-        return tuple(there.located(finding) for finding in findings)
+        reported = in_text(secret, source=alert.source, url=url, detected_at=detected_at, alert=alert)
+        locations = Locations(self._rest, app, Discussions(self._graphql, app, self._site), self._base_url)
+        return await attributed([each.finding for each in reported], partial(locations.of, alert), alert=alert)
 
     async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
         """Resolve `alert` as revoked if its secret is what was `revoked`. Raises Blocked or TransientFailure.
@@ -95,7 +96,7 @@ class GitHub:
         if app is None:
             return Closing(f"{alert} was left open: SASQUASH_GITHUB_CLOSING_APP is not set.", closed=False)
         doing = f"Closing {alert}"
-        now = await self._get(alert, "", app=app, doing=doing, permissions=_CLOSING)
+        now = await self._get(alert, app=app, doing=doing, permissions=_CLOSING)
         if not isinstance(now, Mapping) or not _is_of(now, alert):
             return left_open(alert, Doubt.ANOTHER_ALERT)
         secret = text_of(now, "secret")
@@ -116,7 +117,6 @@ class GitHub:
     async def _get(
         self,
         alert: AlertReference,
-        part: str,
         *,
         app: GitHubApp,
         doing: str,
@@ -124,7 +124,7 @@ class GitHub:
     ) -> Any:
         return await self._rest.call(
             "GET",
-            f"{_path(alert)}{part}",
+            _path(alert),
             doing=doing,
             right="secret scanning alerts: read, of the GitHub App",
             headers=await app.headers(alert.place, permissions),

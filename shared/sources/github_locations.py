@@ -1,27 +1,26 @@
 """Where GitHub has found a secret: the text around it supplies the account that the secret alone does not name.
 
 docs.github.com: "REST API endpoints for secret scanning" (list locations for a secret scanning alert), whose details
-name the API's URL of an issue, a comment, a pull request or a review; "REST API endpoints for Git blobs". Discussions
-and wikis have no text in the REST API.
+name the API's URL of an issue, a comment, a pull request or a review; "REST API endpoints for Git blobs". A
+discussion is read by GraphQL. A wiki is a git repository of its own, whose pages no API has.
 """
 
-import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference
-from shared.errors import Blocked, NotFound
+from shared.domain.unread_place import UnreadPlace
+from shared.errors import TransientFailure
+from shared.sources.alert_places import Place, Read, lines, whole
 from shared.sources.entries import object_of, text_of
+from shared.sources.file_text import decoded
 from shared.sources.github_app import GitHubApp
+from shared.sources.github_discussions import Discussions
 
-_log = logging.getLogger(__name__)
-
-_MOST = 5  # of one alert that are read
-_LINES_AROUND = 25
-_LONGEST_TEXT = 65_536 * 4  # characters, several times what an issue may have
 _CONTENTS = {"contents": "read", "secret_scanning_alerts": "read"}
 _ISSUES, _PULL_REQUESTS = {"issues": "read"}, {"pull_requests": "read"}
 _PATH = re.compile(
@@ -56,42 +55,55 @@ class Locations:
 
     rest: Rest
     app: GitHubApp
+    discussions: Discussions
     base_url: str
 
-    async def around(self, alert: AlertReference, places: object) -> str:
-        """Return the text around the secret at the first of `places`, which are as GitHub lists them.
+    async def of(self, alert: AlertReference) -> Sequence[Place]:
+        """Return the places of an alert. Raises Blocked or TransientFailure, and so does each."""
+        doing = f"Listing the locations of {alert}"
+        listed = await self.rest.call(
+            "GET",
+            f"/repos/{alert.place}/secret-scanning/alerts/{alert.alert}/locations",
+            doing=doing,
+            right="secret scanning alerts: read, of the GitHub App",
+            headers=await self.app.headers(alert.place, _CONTENTS),
+        )
+        if not isinstance(listed, list):
+            raise TransientFailure(f"{doing} failed: the answer is not a list.")
+        return [partial(self._at, alert, location) for location in listed]
 
-        Empty where none can be read. Raises TransientFailure.
-        """
-        texts: list[str] = []
-        for place in places if isinstance(places, list) else []:
-            text = await self._at(alert, place) if isinstance(place, Mapping) else None
-            if text:
-                texts.append(text[:_LONGEST_TEXT])
-            if len(texts) == _MOST:
-                break
-        return "\n\n".join(texts)
+    async def _at(self, alert: AlertReference, location: object) -> Read:
+        if not isinstance(location, Mapping):
+            return UnreadPlace.MALFORMED
+        kind, details = text_of(location, "type") or "", object_of(location, "details")
+        if kind in _TEXTS:
+            return await self._post(alert, details, _TEXTS[kind])
+        match kind:
+            case "commit":
+                return await self._in_file(alert, details)
+            case "discussion_title" | "discussion_body":
+                url = text_of(details, f"{kind}_url")
+                return await self.discussions.text(alert, url, field=kind.removeprefix("discussion_"))
+            case "discussion_comment":
+                return await self.discussions.comment(alert, text_of(details, "discussion_comment_url"))
+            case "wiki_commit":
+                return UnreadPlace.WIKI
+            case _:
+                return UnreadPlace.OTHER_KIND
 
-    async def _at(self, alert: AlertReference, place: Mapping[str, Any]) -> str | None:
-        kind, details = text_of(place, "type") or "", object_of(place, "details")
-        if kind == "commit":
-            return await self._in_file(alert, details)
-        known = _TEXTS.get(kind)
-        path = self._path(alert, text_of(details, known.url)) if known is not None else None
-        if known is None or path is None:
-            return None
-        try:
-            answer = await self.rest.call(
-                "GET",
-                path,
-                doing=f"Reading a text of {alert}",
-                right=f"{next(iter(known.permission))}: read, of the GitHub App",
-                headers=await self.app.headers(alert.place, known.permission),
-            )
-        except (Blocked, NotFound) as error:  # the App need not have this permission; the text may be deleted
-            _log.warning("The text around %s was not read: %s", alert, error)
-            return None
-        return text_of(answer, known.field) if isinstance(answer, Mapping) else None
+    async def _post(self, alert: AlertReference, details: Mapping[str, Any], known: _Text) -> Read:
+        path = self._path(alert, text_of(details, known.url))
+        if path is None:
+            return UnreadPlace.MALFORMED
+        answer = await self.rest.call(
+            "GET",
+            path,
+            doing=f"Reading a text of {alert}",
+            right=f"{next(iter(known.permission))}: read, of the GitHub App",
+            headers=await self.app.headers(alert.place, known.permission),
+        )
+        text = text_of(answer, known.field) if isinstance(answer, Mapping) else None
+        return whole(text) if text is not None else UnreadPlace.MISSING
 
     def _path(self, alert: AlertReference, url: str | None) -> str | None:
         """Return the path of a URL of the API, None for any other: the token must not be sent elsewhere."""
@@ -101,28 +113,20 @@ class Locations:
         is_own = match is not None and match["place"].lower() == alert.place.lower()
         return match[0] if match is not None and is_own else None
 
-    async def _in_file(self, alert: AlertReference, details: Mapping[str, Any]) -> str | None:
-        blob, first, last = text_of(details, "blob_sha"), details.get("start_line"), details.get("end_line")
+    async def _in_file(self, alert: AlertReference, details: Mapping[str, Any]) -> Read:
+        blob = text_of(details, "blob_sha")
         if blob is None or not _is_sha(blob):
-            return None
-        lines = await self._lines(alert, blob)
-        start = first - 1 if isinstance(first, int) else 0
-        end = last if isinstance(last, int) else start + 1
-        return "\n".join(lines[max(start - _LINES_AROUND, 0) : end + _LINES_AROUND])
-
-    async def _lines(self, alert: AlertReference, blob: str) -> list[str]:
+            return UnreadPlace.MALFORMED
         headers = await self.app.headers(alert.place, _CONTENTS)
-        try:
-            content = await self.rest.content(
-                "GET",
-                f"/repos/{alert.place}/git/blobs/{blob}",
-                doing=f"Reading a file of {alert}",
-                right="contents: read, of the GitHub App",
-                headers=headers | {"Accept": "application/vnd.github.raw+json"},
-            )
-        except NotFound:
-            return []  # its history was rewritten
-        return content.decode(errors="replace").splitlines()
+        content = await self.rest.content(
+            "GET",
+            f"/repos/{alert.place}/git/blobs/{blob}",
+            doing=f"Reading a file of {alert}",
+            right="contents: read, of the GitHub App",
+            headers=headers | {"Accept": "application/vnd.github.raw+json"},
+        )
+        first, last, column = (details.get(name) for name in ("start_line", "end_line", "start_column"))
+        return lines(decoded(content), first, last, column=column)
 
 
 def _is_sha(text: str) -> bool:

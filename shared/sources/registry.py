@@ -17,12 +17,13 @@ from shared.domain.finding import Finding
 from shared.intake_settings import IntakeSettings
 from shared.setting_parsers import SecretSetting
 from shared.settings import Settings
-from shared.sources import azure_devops
+from shared.sources import azure_devops, azure_devops_code
 from shared.sources.azure_devops import AzureDevOps
 from shared.sources.defender import Defender
 from shared.sources.findings import Found
 from shared.sources.github import GitHub
 from shared.sources.github_app import GitHubApp
+from shared.sources.github_discussions import graphql_base
 
 
 class Tool(Protocol):
@@ -80,6 +81,7 @@ class Tools:
         rest = Rest(base_url, self.new_transport())
         return GitHub(
             rest,
+            graphql=Rest(graphql_base(base_url), self.new_transport()),
             reading=self._github_app(rest, reading),
             closing=self._github_app(rest, self.closing),
             base_url=base_url,
@@ -102,7 +104,8 @@ class Tools:
         if organization is None:
             return None
         rest = self._as_the_app(azure_devops.BASE_URL, azure_devops.SCOPE)
-        return AzureDevOps(rest, organization=organization)
+        code = self._as_the_app(azure_devops_code.BASE_URL, azure_devops.SCOPE)
+        return AzureDevOps(rest, code, organization=organization)
 
     @cached_property
     def _defender(self) -> Defender | None:

@@ -34,6 +34,7 @@ NAMES = {
     "EventGrid/events/send": "EventGrid Data Sender",
     "Azure DevOps/advsec.read": "read alerts",
     "Azure DevOps/advsec.manage": "manage and dismiss alerts",
+    "Azure DevOps/code.read": "*Read* on their code",
     "Mail.Send": "Application Mail.Send",
     # Of one workspace: a role that is there already.
     "Microsoft.SecurityInsights/incidents/read": "Microsoft Sentinel Responder",

@@ -166,6 +166,7 @@ async def test_intake_apart_needs_no_right_on_any_account_and_reaches_none(
         "sasquashstate.queue.core.windows.net",
         "graph.microsoft.com",
         "advsec.dev.azure.com",
+        "dev.azure.com",
     }
     assert not driver.requests(f"{account.name}.")
     assert not driver.requests("management.azure.com")

@@ -122,6 +122,78 @@ async def test_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> 
     assert answer.json()["dismissal"] == {"dismissalType": "fixed", "message": "Revoked."}
 
 
+COMMIT = "23d0bc5b128a10056dc68afece360d8a0fabb014"
+ITEMS = f"/contoso/{AZURE_DEVOPS_PROJECT}/_apis/git/repositories/{AZURE_DEVOPS_REPOSITORY}/items"
+ITEM = {
+    "path": "/README.md",
+    "versionDescriptor.version": COMMIT,
+    "versionDescriptor.versionType": "commit",
+    "includeContent": "true",
+    "$format": "json",
+    "api-version": "7.1",
+}
+
+
+@pytest.fixture
+async def repos(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClient]:
+    cloud.alerts.azure_devops[0].file = "# A file"
+    token = entra.mint(cloud.identities["responder"], audience=AZURE_DEVOPS)
+    async with client(azure_devops.code_app(cloud, entra), "dev.azure.com", token=token) as opened:
+        yield opened
+
+
+async def test_file_is_read_at_a_commit(repos: httpx.AsyncClient) -> None:
+    """git 7.1, Items_Get and GitItem."""
+    item = (await repos.get(ITEMS, params=ITEM)).json()
+
+    assert (item["content"], item["commitId"], item["gitObjectType"]) == ("# A file", COMMIT, "blob")
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"path": ""}, 400),
+        ({"api-version": "7.2-preview.1"}, 400),
+        ({"versionDescriptor.versionType": "branch"}, 400),
+        ({"versionDescriptor.version": "main"}, 400),
+        ({"includeContent": "false"}, 400),
+        ({"$format": "zip"}, 400),
+        ({"more": "1"}, 400),
+        ({"path": "/other.md"}, 404),
+        ({"path": "README.md"}, 404),
+        ({"versionDescriptor.version": "a" * 40}, 404),
+    ],
+)
+async def test_invalid_request_for_a_file_fails(
+    repos: httpx.AsyncClient, changed: dict[str, str], status: int
+) -> None:
+    assert (await repos.get(ITEMS, params=ITEM | changed)).status_code == status
+
+
+async def test_file_of_another_repository_is_not_found(repos: httpx.AsyncClient) -> None:
+    for path in (ITEMS.replace("contoso", "fabrikam"), ITEMS.replace(AZURE_DEVOPS_REPOSITORY, "other")):
+        assert (await repos.get(path, params=ITEM)).status_code == 404
+
+
+async def test_file_requires_the_right_to_read_code(cloud: Cloud, entra: Entra) -> None:
+    cloud.alerts.azure_devops[0].file = "# A file"
+    token = entra.mint(cloud.identities["reader"], audience=AZURE_DEVOPS)
+    async with client(azure_devops.code_app(cloud, entra), "dev.azure.com", token=token) as stranger:
+        assert (await stranger.get(ITEMS, params=ITEM)).status_code == 403
+        stranger.headers.pop("authorization")
+        assert (await stranger.get(ITEMS, params=ITEM)).status_code == 401
+
+
+async def test_alert_has_its_location_and_instances(devops: httpx.AsyncClient, cloud: Cloud) -> None:
+    """advancedSecurity 7.2: PhysicalLocation, VersionControlDetails; Instances_List, AlertAnalysisInstance."""
+    cloud.alerts.azure_devops[0].seen_in = COMMIT
+    [place] = (await devops.get(f"{DEVOPS}/1?{VERSION}")).json()["physicalLocations"]
+    [instance] = (await devops.get(f"{DEVOPS}/1/instances?{VERSION}")).json()["value"]
+
+    assert (place["filePath"], place["versionControl"]["commitHash"]) == ("/README.md", COMMIT)
+    assert instance["firstSeen"]["commitId"] == COMMIT
+
+
 async def test_alert_of_graph_is_found_by_its_id_and_among_the_latest(security: httpx.AsyncClient) -> None:
     [listed] = (await security.get(GRAPH, params={"$filter": SINCE})).json()["value"]
     read = (await security.get(f"{GRAPH}/dc1")).json()

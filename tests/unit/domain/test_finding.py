@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain import report as findings
+from shared.domain import unread_place
 from shared.domain.finding import Finding
 from shared.domain.report import REPORTED, Report
 from shared.domain.target import ActionKind
+from shared.domain.unread_place import UnreadPlace
 from shared.errors import MalformedEvent
 from tests.support import other_services, samples
 from tests.support.samples import KEYS, NOW, leak
@@ -60,6 +62,56 @@ def test_what_names_no_caller_is_left_out_and_the_finding_counts(claim: object, 
     [found] = read(samples.finding().to_data() | {"submitted_by": claim})
 
     assert (found.submitted_by, found.fingerprint) == (kept, samples.finding().fingerprint)
+
+
+BARE = replace(samples.finding(), credential=leak(KEYS["key1"]), fingerprint=leak(KEYS["key1"]).fingerprint)
+
+
+def test_why_the_text_around_a_leak_was_not_read_travels_with_it() -> None:
+    places = (UnreadPlace.REFUSED, UnreadPlace.WIKI)
+    [found] = read(json.loads(json.dumps(replace(BARE, unread_places=places).to_data())))
+
+    assert found == replace(BARE, unread_places=places)
+
+
+@pytest.mark.parametrize(
+    ("claim", "kept"),
+    [
+        (["wiki", "wiki", "evil", 7, None, ["wiki"], {}], (UnreadPlace.WIKI,)),
+        (["<b>", "WIKI"], ()),
+        ("wiki", ()),
+        ({"wiki": 1}, ()),
+        (None, ()),
+        (7, ()),
+        (["wiki"] * 100_000, (UnreadPlace.WIKI,)),
+    ],
+)
+def test_places_in_other_words_are_left_out_and_the_finding_counts(
+    claim: object, kept: tuple[UnreadPlace, ...]
+) -> None:
+    [found] = read(BARE.to_data() | {"unread_places": claim})
+
+    assert (found.unread_places, found.fingerprint) == (kept, BARE.fingerprint)
+
+
+def test_leak_whose_account_is_known_has_no_unread_places() -> None:
+    [found] = read(samples.finding().to_data() | {"unread_places": ["wiki"]})
+
+    assert found.unread_places == ()
+
+
+@pytest.mark.parametrize("place", UnreadPlace)
+def test_each_unread_place_is_a_sentence(place: UnreadPlace) -> None:
+    said = unread_place.said((place,))
+
+    assert said.startswith(" A place where it was found could not be read, and may name the account: ")
+    assert said.endswith(".")
+
+
+def test_two_reasons_are_one_sentence() -> None:
+    said = unread_place.said((UnreadPlace.MISSING, UnreadPlace.TOO_LARGE))
+
+    assert said.endswith("name the account: it is deleted, or hidden from the app; it is too large.")
 
 
 def test_raw_report_has_its_caller_too() -> None:

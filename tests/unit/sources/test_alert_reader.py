@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.domain.unread_place import UnreadPlace
 from shared.errors import Blocked, Throttled, TransientFailure
 from shared.persistence.alert_queue import AlertMessage
+from shared.sources.alert_places import AccountUnread
 from tests.support import samples
 from tests.support.intake import ALERT, Place, Queue, Tool, Topic, leaked
 from tests.support.samples import NOW
@@ -123,6 +125,49 @@ async def test_duplicate_alert_is_read_once() -> None:
 
     assert here.tool is not None
     assert here.tool.read_alerts == [ALERT]
+
+
+# Its surroundings
+
+
+BARE = tuple(replace(finding, unread_places=(UnreadPlace.NO_ANSWER,)) for finding in leaked([samples.KEYS["key1"]]))
+
+
+def unread(retry_after: float | None = None) -> AccountUnread:
+    return AccountUnread("A file was not read.", findings=BARE, retry_after=retry_after)
+
+
+async def test_leak_whose_surroundings_do_not_answer_is_read_again_first() -> None:
+    here = place(unread())
+    assert await taken(here) is None
+    await here.alerts.resume(MESSAGE)
+
+    assert (here.topic.sent, here.queue.done) == ([], ["hastened"])
+    assert here.queue.sent[-1] == (AlertMessage(ALERT, NOW, 1), 1.0)
+
+
+async def test_leak_whose_surroundings_do_not_answer_for_a_minute_is_published() -> None:
+    here, attempts = place(unread()), []
+    message, delay = MESSAGE, 0.0
+    while not here.topic.sent:
+        here.clock.now += timedelta(seconds=delay)
+        await here.alerts.resume(message)
+        if not here.topic.sent:
+            message, delay = here.queue.sent[-1]
+            attempts.append(delay)
+
+    [event] = here.topic.events
+    assert event.data["unread_places"] == ["no_answer"]
+    assert attempts == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert here.queue.given_up == []
+
+
+async def test_leak_is_not_held_up_by_a_service_that_asks_to_wait_for_long() -> None:
+    """docs.github.com, "Rate limits for the REST API": up to an hour."""
+    here = place(unread(retry_after=3600.0))
+    await here.alerts.resume(MESSAGE)
+
+    assert [event.id for event in here.topic.events] == [BARE[0].fingerprint]
 
 
 # From the queue

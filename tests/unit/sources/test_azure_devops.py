@@ -2,40 +2,28 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from local.entra.service import Entra
 from local.reporters import azure_devops as local_azure_devops
-from local.tenant import identities
-from local.tenant.model import Cloud
 from local.tenant.senders import (
     AZURE_DEVOPS_PROJECT,
     AZURE_DEVOPS_PROJECT_NAME,
     AZURE_DEVOPS_REPOSITORY,
     AZURE_DEVOPS_REPOSITORY_NAME,
-    AzureDevOpsAlert,
 )
-from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing, Doubt
 from shared.errors import Blocked, NotFound
 from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
-from shared.sources.findings import Found
 from tests.support import samples
 from tests.support.alerts import revoked_leak
-from tests.support.asgi import Credential, Transport
+from tests.support.azure_devops_api import ALERT, FOUND, PLACE, Place, opened
 
-PLACE = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY}"
 NAMED = f"contoso/{AZURE_DEVOPS_PROJECT_NAME}/{AZURE_DEVOPS_REPOSITORY_NAME}"
-ALERT = AlertReference(AlertSource.AZURE_DEVOPS, PLACE, "1")
-FOUND = Found(lambda: datetime.now(UTC))
 LEAK = samples.account_sas()
 URL = local_azure_devops.repository_url()
 
@@ -191,31 +179,19 @@ def test_hook_without_an_alert_is_invalid(payload: object) -> None:
     assert isinstance(read(payload), Invalid)
 
 
-@dataclass
-class Place:
-    cloud: Cloud
-    wire: Transport
-    identity: str = "responder"
-
-    def tool(self) -> AzureDevOps:
-        credential = Credential(Entra(self.cloud), self.cloud.identities[self.identity])
-        policy = AsyncBearerTokenCredentialPolicy(credential, azure_devops.SCOPE)
-        return AzureDevOps(Rest(azure_devops.BASE_URL, self.wire, authentication=policy), organization="contoso")
-
-    def alert(self, secret: str) -> AzureDevOpsAlert:
-        alert = AzureDevOpsAlert(1, secret)
-        self.cloud.alerts.azure_devops.append(alert)
-        return alert
-
-
 @pytest.fixture
-async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    cloud = Cloud(identities=identities.directory(), users=identities.users())
-    entra = Entra(cloud)
-    monkeypatch.setattr("tests.unit.sources.test_azure_devops.Entra", lambda _: entra)
-    wire = Transport(local_azure_devops.app(cloud, entra))
-    yield Place(cloud, wire)
-    await wire.close()
+async def place() -> AsyncIterator[Place]:
+    async with opened() as there:
+        yield there
+
+
+def tool_of(api: "Answers") -> AzureDevOps:
+    """The tool with an API that gives these answers, and no code."""
+    return AzureDevOps(api, Unasked(), organization="contoso")  # type: ignore[arg-type]
+
+
+class Unasked:
+    """An API that nobody calls."""
 
 
 @pytest.mark.parametrize("leak", [LEAK, samples.connection_string()])
@@ -241,7 +217,7 @@ async def test_alert_named_by_names_is_read_and_closed(place: Place) -> None:
 
 async def test_alert_of_another_organization_is_not_asked_for(place: Place) -> None:
     reference = AlertReference(AlertSource.AZURE_DEVOPS, PLACE.replace("contoso", "fabrikam"), "1")
-    tool = AzureDevOps(Answers(fingerprint(LEAK)), organization="contoso")  # type: ignore[arg-type]
+    tool = tool_of(Answers(fingerprint(LEAK)))
 
     with pytest.raises(Blocked, match="SASQUASH_AZURE_DEVOPS_ORGANIZATION"):
         await tool.read(reference, FOUND)
@@ -340,17 +316,34 @@ class Answers:
     ],
 )
 async def test_secret_is_found_in_any_field_of_the_fingerprint(value: object) -> None:
-    tool = AzureDevOps(Answers(fingerprint(value)), organization="contoso")  # type: ignore[arg-type]
+    tool = tool_of(Answers(fingerprint(value)))
     [finding] = await tool.read(ALERT, FOUND)
 
     assert finding.credential is not None
     assert finding.credential.account == samples.ACCOUNT
 
 
+@pytest.mark.parametrize(
+    ("says", "is_found"),
+    [
+        ({"title": "Azure Storage account key"}, True),
+        ({"tools": [{"rules": [{"friendlyName": "AzureStorageAccountKey"}]}]}, True),
+        ({"title": "Azure Cosmos DB key"}, False),
+        ({"title": 7, "tools": [7, {"rules": [7]}]}, False),
+    ],
+)
+async def test_bare_key_is_one_of_storage_where_the_alert_says_so(says: dict[str, object], *, is_found: bool) -> None:
+    """advancedSecurity 7.2, Alert.title, Tool.rules, Rule.friendlyName. Keys of other services have the same form."""
+    alert = fingerprint({"secret": samples.KEYS["key1"], "platform": "azure"}) | says
+    found = await tool_of(Answers(alert)).read(ALERT, FOUND)
+
+    assert [finding.credential for finding in found] == ([samples.leak(samples.KEYS["key1"])] if is_found else [])
+
+
 @pytest.mark.parametrize("alert", [None, 7, [], {}, {"validationFingerprints": []}, {"truncatedSecret": "abc"}])
 async def test_alert_without_its_secret_is_blocked(alert: object) -> None:
     with pytest.raises(Blocked, match="Report the leak yourself"):
-        await AzureDevOps(Answers(alert), organization="contoso").read(ALERT, FOUND)  # type: ignore[arg-type]
+        await tool_of(Answers(alert)).read(ALERT, FOUND)
 
 
 def answer(*secrets: dict[str, object], **changed: object) -> dict[str, object]:
@@ -385,9 +378,7 @@ def shown(text: str) -> dict[str, object]:
 )
 async def test_answer_that_does_not_prove_the_leak_closes_nothing(alert: object, why: Doubt) -> None:
     """advancedSecurity 7.2, Alert: an alert has one id in its organization, and several validationFingerprints."""
-    closing = await AzureDevOps(Answers(alert), organization="contoso").close(  # type: ignore[arg-type]
-        ALERT, "Revoked.", revoked=revoked_leak()
-    )
+    closing = await tool_of(Answers(alert)).close(ALERT, "Revoked.", revoked=revoked_leak())
 
     assert closing == Closing(f"{ALERT} was left open: {why}.", closed=False)
 
@@ -403,6 +394,6 @@ async def test_answer_that_does_not_prove_the_leak_closes_nothing(alert: object,
 )
 async def test_alert_with_the_leak_alone_is_closed(secrets: tuple[dict[str, object], ...]) -> None:
     """advancedSecurity 7.2, ValidationFingerprint.c3Id: of "the secret in the ValidationFingerprintJson"."""
-    tool = AzureDevOps(Answers(answer(*secrets)), organization="contoso")  # type: ignore[arg-type]
+    tool = tool_of(Answers(answer(*secrets)))
 
     assert (await tool.close(ALERT, "Revoked.", revoked=revoked_leak())).closed

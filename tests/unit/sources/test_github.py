@@ -1,35 +1,25 @@
 """GitHub webhooks (pure), and GitHub alerts, over the stand-in of its API."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from local.reporters import github as local_github
-from local.reporters.reports import REPOSITORY, github_alert
-from local.tenant.model import Cloud
-from local.tenant.senders import GITHUB_APP, GITHUB_CLOSING_APP, GitHubAlert, GitHubPost
-from shared.cloud.http import Rest
+from local.reporters.reports import REPOSITORY
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.alert_match import Closing, Doubt
 from shared.errors import Blocked, NotFound, TransientFailure
-from shared.sas import extract_leaks
 from shared.sources import github
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
-from shared.sources.findings import Found
-from shared.sources.github_app import GitHubApp
-from shared.sources.github_locations import Locations
 from tests.support import samples
 from tests.support.alerts import revoked_leak
 from tests.support.asgi import Transport
+from tests.support.github_api import ALERT, FOUND, Place, opened
 from tests.support.intake import github_payload
 
 TYPES = ("azure_sas_token", "azure_storage_account_key")
-ALERT = AlertReference(AlertSource.GITHUB, REPOSITORY, "1")
-FOUND = Found(lambda: datetime.now(UTC))
 
 
 # Webhooks
@@ -81,43 +71,10 @@ def test_webhook_without_an_alert_is_invalid(payload: object) -> None:
 # The API
 
 
-@dataclass
-class Place:
-    """GitHub as the app sees it."""
-
-    cloud: Cloud
-    wire: Transport
-    key: str
-
-    def github(self, *, clock: Any = lambda: datetime.now(UTC), closes: bool = True) -> github.GitHub:
-        rest = Rest("https://api.github.com", self.wire)
-
-        def app(name: str, setting: str) -> GitHubApp:
-            async def key() -> str:
-                return self.key if name == GITHUB_APP else self.cloud.senders.settings()[setting]
-
-            return GitHubApp(rest, app=name, private_key=key, setting=setting, clock=clock)
-
-        return github.GitHub(
-            rest,
-            reading=app(GITHUB_APP, "SASQUASH_GITHUB_PRIVATE_KEY"),
-            closing=app(GITHUB_CLOSING_APP, "SASQUASH_GITHUB_CLOSING_PRIVATE_KEY") if closes else None,
-            base_url="https://api.github.com",
-        )
-
-    def alert(self, text: str) -> GitHubAlert:
-        return github_alert(self.cloud, text, extract_leaks(text)[0])
-
-    def calls(self, part: str = "") -> list[str]:
-        return [f"{method} {url}" for method, url, _ in self.wire.sent if part in url]
-
-
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
-    cloud = Cloud()
-    wire = Transport(local_github.GitHub(cloud).app)
-    yield Place(cloud, wire, cloud.senders.settings()["SASQUASH_GITHUB_PRIVATE_KEY"])
-    await wire.close()
+    async with opened() as there:
+        yield there
 
 
 @pytest.mark.parametrize("leak", [samples.account_sas(), samples.blob_sas(), samples.queue_sas()])
@@ -128,85 +85,6 @@ async def test_host_of_a_bare_token_is_read_from_the_surrounding_lines(place: Pl
     assert finding.credential == samples.leak(leak)
     assert (finding.source, finding.alert) == ("github", ALERT)
     assert finding.url == f"https://github.com/{REPOSITORY}/security/secret-scanning/1"
-
-
-def posted(kind: str, path: str, text: str, *, repository: str = REPOSITORY) -> GitHubPost:
-    title, body = (text, "") if kind.endswith("_title") else ("", text)
-    return GitHubPost(kind, f"/repos/{repository}{path}", title, body)
-
-
-@pytest.mark.parametrize(
-    ("kind", "path"),
-    [
-        ("issue_title", "/issues/1347"),
-        ("issue_body", "/issues/1347"),
-        ("issue_comment", "/issues/comments/1081119451"),
-        ("pull_request_title", "/pulls/2846"),
-        ("pull_request_body", "/pulls/2846"),
-        ("pull_request_comment", "/issues/comments/1081119452"),
-        ("pull_request_review", "/pulls/2846/reviews/80"),
-        ("pull_request_review_comment", "/pulls/comments/12"),
-    ],
-)
-async def test_account_of_a_bare_token_is_read_from_the_text_in_which_it_stands(
-    place: Place, kind: str, path: str
-) -> None:
-    """Paths: the examples of "List locations for a secret scanning alert", docs.github.com."""
-    alert = place.alert(samples.account_sas())
-    alert.file = ""
-    alert.posts.append(posted(kind, path, f"It is {samples.account_sas()}"))
-
-    [finding] = await place.github().read(ALERT, FOUND)
-
-    assert finding.credential == samples.leak(samples.account_sas())
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://evil.example/repos/contoso/robust-models/issues/1",
-        "https://api.github.com.evil.example/repos/contoso/robust-models/issues/1",
-        "https://api.github.com/repos/fabrikam/other/issues/1",
-        "https://api.github.com/repos/contoso/robust-models/issues/1/../../actions/secrets",
-        "https://api.github.com/repos/contoso/robust-models/issues/1?x=1",
-        "https://api.github.com/user",
-        7,
-        None,
-    ],
-)
-async def test_location_at_any_other_address_is_not_asked(place: Place, url: object) -> None:
-    """The app's token must not be sent anywhere else."""
-    app = place.github()._reading
-    assert app is not None
-    rest = Rest("https://api.github.com", place.wire)
-    before = len(place.wire.sent)
-    places = [{"type": "issue_body", "details": {"issue_body_url": url}}]
-
-    assert await Locations(rest, app, "https://api.github.com").around(ALERT, places) == ""
-    assert len(place.wire.sent) == before
-
-
-@pytest.mark.parametrize("places", [None, 7, {}, [7], [{"type": "discussion_body", "details": {}}], [{"type": None}]])
-async def test_malformed_or_unknown_locations_have_no_text(place: Place, places: object) -> None:
-    app = place.github()._reading
-    assert app is not None
-    rest = Rest("https://api.github.com", place.wire)
-
-    assert await Locations(rest, app, "https://api.github.com").around(ALERT, places) == ""
-
-
-async def test_text_that_the_app_may_not_read_does_not_stop_the_others(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alert = place.alert(samples.account_sas())
-    alert.posts.append(posted("issue_body", "/issues/9", samples.account_sas()))
-    apps = tuple(replace(app, permissions=dict(app.permissions) | {"issues": ""}) for app in local_github._APPS)
-    monkeypatch.setattr(local_github, "_APPS", apps)
-
-    [finding] = await place.github().read(ALERT, FOUND)
-
-    assert finding.credential == samples.leak(samples.account_sas())
-    assert place.calls("/git/blobs") != []
 
 
 async def test_secret_with_its_host_needs_no_file(place: Place) -> None:
@@ -382,6 +260,7 @@ async def test_answer_about_another_alert_closes_nothing(place: Place, changed: 
 
     there = github.GitHub(
         Answers(),  # type: ignore[arg-type]
+        graphql=Answers(),  # type: ignore[arg-type]
         reading=None,
         closing=SignedIn(),  # type: ignore[arg-type]
         base_url="https://api.github.com",
