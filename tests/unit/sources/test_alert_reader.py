@@ -147,18 +147,17 @@ async def test_leak_whose_surroundings_do_not_answer_is_read_again_first() -> No
 
 
 async def test_leak_whose_surroundings_do_not_answer_for_a_minute_is_published() -> None:
-    here, attempts = place(unread()), []
-    message, delay = MESSAGE, 0.0
-    while not here.topic.sent:
-        here.clock.now += timedelta(seconds=delay)
+    here, message = place(unread()), MESSAGE
+    for delay in (1.0, 2.0, 4.0, 8.0, 16.0):
         await here.alerts.resume(message)
-        if not here.topic.sent:
-            message, delay = here.queue.sent[-1]
-            attempts.append(delay)
+        assert here.queue.sent[-1] == (AlertMessage(ALERT, NOW, message.attempt + 1), delay)
+        message = here.queue.sent[-1][0]
+        here.clock.now += timedelta(seconds=delay)
+    assert here.topic.sent == []
+    await here.alerts.resume(message)
 
     [event] = here.topic.events
     assert event.data["unread_places"] == ["no_answer"]
-    assert attempts == [1.0, 2.0, 4.0, 8.0, 16.0]
     assert here.queue.given_up == []
 
 
