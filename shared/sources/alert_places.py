@@ -2,7 +2,7 @@
 
 Shared by the tools that keep alerts. Each place is a function that reads it. What can't be read never hides the leak:
 it is published without its account, and says why (`UnreadPlace`). After a transient failure it is published after a
-minute only (`alert_reader.py`).
+minute only (docs/decisions/0016-alerts-are-read-at-once-and-from-a-queue.md).
 """
 
 import asyncio
