@@ -104,7 +104,7 @@ def from_status(
         return Throttled(f"{said}.", retry_after=retry_after)
     if status in _TRANSIENT_STATUS:
         return TransientFailure(f"{said}.", retry_after=retry_after)
-    if status == 404:
+    if status in (404, 410):  # GitHub says 410 of an issue that was deleted (RFC 9110, 15.5.11)
         message = f"{said}. Check that it still exists and that the app's identity has {right}."
         return NotFound(message, cause=said)
     if code in _REFUSED_FOR_NOW:

@@ -231,7 +231,7 @@ def repos(place: Place, answer: Response) -> ASGIApp:
         (JSONResponse({"content": "x" * (5 * 1024 * 1024)}), UnreadPlace.TOO_LARGE),
         (Response(status_code=302, headers={"location": "https://evil.example/"}), UnreadPlace.REFUSED),
         (Response(status_code=401), UnreadPlace.REFUSED),
-        (Response(status_code=410), UnreadPlace.REFUSED),
+        (Response(status_code=400), UnreadPlace.REFUSED),
     ],
 )
 async def test_answer_without_the_file_says_why(place: Place, answer: Response, why: UnreadPlace) -> None:

@@ -259,6 +259,14 @@ async def test_deleted_post_and_deleted_discussion_are_missing(place: Place) -> 
     assert await unread(place) == (UnreadPlace.MISSING,)
 
 
+async def test_deleted_issue_is_missing(place: Place) -> None:
+    """docs.github.com, "Get an issue": 410 Gone."""
+    leaked_key(place).posts.append(posted("issue_body", "/issues/9"))
+    place.wire = Transport(_with(place, "/issues/9", Response(status_code=410)))  # type: ignore[arg-type]
+
+    assert await unread(place) == (UnreadPlace.MISSING,)
+
+
 async def test_comment_that_is_not_in_its_discussion_is_missing(place: Place) -> None:
     alert = leaked_key(place)
     alert.discussions.append(DISCUSSION)
