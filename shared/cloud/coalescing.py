@@ -147,6 +147,11 @@ class Remembered[K: Hashable, V]:
             asking.add_done_callback(lambda done: self._end(key, done))
         return await asyncio.shield(asking)
 
+    def knows(self, key: K) -> bool:
+        """Whether `get` has an answer about a key, or waits for one: it makes no call."""
+        asking = self._asking.get(key)
+        return key in self._answers or (asking is not None and not asking.done())
+
     async def _asked(self, key: K) -> V:
         answer = await self._ask(key)
         self._answers[key] = answer

@@ -11,9 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from cachetools import TTLCache
-
 from shared.cloud.accounts import AccountRef, Accounts
+from shared.cloud.coalescing import Remembered
 from shared.containment.rate_limit import RateLimit
 from shared.domain.account import AccountKey
 from shared.domain.decision.attribution import all_expired, attribute
@@ -23,11 +22,11 @@ from shared.domain.signer import Signer
 from shared.domain.states import State
 from shared.errors import Conflict, SasquashError, TransientFailure
 from shared.persistence.accounts import COOLDOWN
-from shared.persistence.key_index import KeyIndex
+from shared.persistence.key_index import KeyIndex, KnownKey
 from shared.persistence.store import Store
 from shared.sas import Credential, InvalidCredential
 
-_AT_ONCE = 8  # accounts whose keys are listed at the same time
+_AT_ONCE = 8  # accounts whose keys are listed at the same time, for all leaks together
 _MOST_LISTED = 1000  # accounts whose keys are remembered, for ten seconds
 _LISTINGS_AN_HOUR = 2000  # ARM allows 800 reads in five minutes for a subscription and region
 _ALL = ""
@@ -72,8 +71,9 @@ class Placement:
         self._host = host
         self._accounts = accounts
         self._keys = keys
-        self._listed = TTLCache[str, _Keys](
-            _MOST_LISTED, COOLDOWN.total_seconds(), timer=lambda: store.clock().timestamp()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._listed = Remembered[AccountRef, _Keys](
+            self._list, most=_MOST_LISTED, fresh_for=lambda _: COOLDOWN, clock=store.clock
         )
         self._listings = RateLimit(an_hour=_LISTINGS_AN_HOUR, clock=store.clock)
 
@@ -116,12 +116,9 @@ class Placement:
 
     async def _by_index(self, record: Revocation) -> _Found | None:
         """Return what the index of keys knows of a key: whose it is, or was. None where it does not know it."""
-        credential = record.finding.credential
-        if self._index is None or credential is None or credential.key_sha256 is None:
-            return None
-        known = await self._index.find(credential.key_sha256)
+        credential, known = record.finding.credential, await self._known_key(record)
         ref = await self._accounts.find(self._host(known.account), known.account) if known is not None else None
-        if known is None or ref is None:
+        if credential is None or known is None or ref is None:
             return None
         reading = replace(credential, host=self._host(known.account), path=None)
         when = f"{known.seen_at:%Y-%m-%d %H:%M} UTC"
@@ -129,24 +126,43 @@ class Placement:
         signer = Signer(known.name, known.sha256, known.seen_at)
         return _Found(partial(Revocation.placed, credential=reading, signer=signer), ref, said, is_proven=True)
 
+    async def _known_key(self, record: Revocation) -> KnownKey | None:
+        credential = record.finding.credential
+        if self._index is None or credential is None or credential.key_sha256 is None:
+            return None
+        return await self._index.find(credential.key_sha256)
+
     async def _among_reported(self, record: Revocation, ref: AccountRef | None) -> _Found:
         places = await self._places(record, ref)
         readings = [one for place in places for one in place.readings]
         is_over = all_expired(readings, now=self._store.clock()) is not None
-        keys = {} if is_over else await self._keys_of([place.ref for place in places])
+        if is_over:
+            return self._nowhere(record, ref, places)
+        known = await self._known_key(record)
+        likely = [place for place in places if known is not None and place.ref.name == known.account]
+        proven, _ = await self._proven(likely)
+        if proven is not None:
+            return proven
+        proven, failure = await self._proven(places)
+        if proven is not None:
+            return proven
+        if failure is not None:
+            raise failure
+        return self._nowhere(record, ref, places)
+
+    async def _proven(self, places: Sequence[_Place]) -> tuple[_Found | None, SasquashError | None]:
+        """Return where a key signed a reading, and why an account's keys could not be listed, if so."""
+        keys = await self._keys_of([place.ref for place in places])
         for place in places:
-            listed = keys.get(place.ref.id, {})
+            listed = keys[place.ref.id]
             signed = _signed(place, {} if isinstance(listed, SasquashError) else listed)
             if signed is not None:
                 reading, name, sha256 = signed
                 said = f"Signed by {name} of {place.ref.name}: one of the accounts that its reports name."
                 signer = Signer(name, sha256, self._store.clock())
                 change = partial(Revocation.placed, credential=reading, signer=signer)
-                return _Found(change, place.ref, said, is_proven=True)
-        failure = next((one for one in keys.values() if isinstance(one, SasquashError)), None)
-        if failure is not None:
-            raise failure
-        return self._nowhere(record, ref, places)
+                return _Found(change, place.ref, said, is_proven=True), None
+        return None, next((one for one in keys.values() if isinstance(one, SasquashError)), None)
 
     def _nowhere(self, record: Revocation, ref: AccountRef | None, places: Sequence[_Place]) -> _Found:
         """Return what follows where no key of any account signed it."""
@@ -182,29 +198,27 @@ class Placement:
     async def _keys_of(self, refs: Sequence[AccountRef]) -> dict[str, _Keys | SasquashError]:
         """Return the keys of each account, by its id, or why they can't be listed. Raises TransientFailure.
 
-        They are listed a few accounts at a time, and each once in ten seconds.
+        Each is listed once in ten seconds, for all leaks together, and a few at a time.
         """
-        known: dict[str, _Keys | SasquashError] = {
-            ref.id: keys for ref in refs if (keys := self._listed.get(ref.id)) is not None
-        }
-        wanted = [ref for ref in refs if ref.id not in known]
-        wait = self._listings.take(_ALL, len(wanted)) if wanted else 0.0
+        wanted = sum(not self._listed.knows(ref) for ref in refs)
+        wait = self._listings.take(_ALL, wanted) if wanted else 0.0
         if wait:
             raise TransientFailure(
                 "Reports name too many accounts at once: their keys are listed later.", retry_after=wait
             )
-        slots = asyncio.Semaphore(_AT_ONCE)
 
         async def listed(ref: AccountRef) -> _Keys | SasquashError:
-            async with slots:
-                try:
-                    keys = self._listed[ref.id] = await self._keys(ref)
-                except SasquashError as error:
-                    return error
-                return keys
+            try:
+                return await self._listed.get(ref)
+            except SasquashError as error:
+                return error
 
-        found = await asyncio.gather(*(listed(ref) for ref in wanted))
-        return known | {ref.id: keys for ref, keys in zip(wanted, found, strict=True)}
+        found = await asyncio.gather(*(listed(ref) for ref in refs))
+        return {ref.id: keys for ref, keys in zip(refs, found, strict=True)}
+
+    async def _list(self, ref: AccountRef) -> _Keys:
+        async with self._slots:
+            return await self._keys(ref)
 
 
 def _moved(own: Sequence[Credential], there: Credential) -> Iterator[Credential]:

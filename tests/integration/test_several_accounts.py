@@ -3,6 +3,7 @@
 TruffleHog pairs each secret of a file with each address in it.
 """
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from shared.domain.finding import Finding, Reported
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.persistence.queues import Message
-from shared.sas import Credential, Kind
+from shared.sas import Credential, Kind, key_sha256
 from shared.sources.entries import Text
 from shared.sources.parsing import items_of, joined
 from tests.support.containment import LIST_KEYS
@@ -165,6 +166,40 @@ async def test_connection_strings_that_are_paired_with_each_account_are_rotated_
     records = [await ended(driver, finding.fingerprint) for finding in findings]
     assert [record.account_name for record in records] == [account.name for account in accounts]
     assert [rotated(account) for account in accounts] == [["key1"]] * 8
+
+
+async def test_keys_of_an_account_that_many_leaks_name_are_listed_once_for_all_of_them(driver: Driver) -> None:
+    common = [await driver.account() for _ in range(3)]
+    names = [account.name for account in common]
+    own = [(await driver.account(), await driver.account()) for _ in range(6)]
+    leaks = [paired(found(account_sas(right.name, right.keys["key1"])), wrong.name, *names) for wrong, right in own]
+    for name in names:
+        driver.fault(f"{name}{LIST_KEYS}", Effect.NONE, delay_ms=300, times=None)
+    ingest = driver.app().fast_path.ingest
+    await asyncio.gather(*(ingest.receive(report(leak)) for leak in leaks))
+    assert [len(driver.requests(f"{name}{LIST_KEYS}")) for name in names] == [1, 1, 1]
+
+
+async def test_account_that_had_the_key_when_it_was_listed_last_is_tried_alone(driver: Driver) -> None:
+    wrong, other, right = [await driver.account() for _ in range(3)]
+    signed = found(connection_string(right.name, right.keys["key2"]))
+    await driver.app().fast_path.key_index.note(
+        right.name, {"key2": key_sha256(right.keys["key2"])}, at=driver.clock()
+    )
+    record = await received(driver, paired(signed, wrong.name, other.name, right.name))
+    assert (record.state, record.account_name, rotated(right)) == (State.CONTAINED, right.name, ["key2"])
+    assert [driver.requests(f"{account.name}{LIST_KEYS}") for account in (wrong, other)] == [[], []]
+
+
+async def test_account_that_no_longer_has_the_key_does_not_keep_the_others_from_being_tried(driver: Driver) -> None:
+    before, right = await driver.account(), await driver.account()
+    signed = found(connection_string(right.name, right.keys["key1"]))
+    await driver.app().fast_path.key_index.note(
+        before.name, {"key1": key_sha256(right.keys["key1"])}, at=driver.clock()
+    )
+    record = await received(driver, paired(signed, before.name, right.name))
+    assert (record.state, record.account_name, rotated(right)) == (State.CONTAINED, right.name, ["key1"])
+    assert rotated(before) == []
 
 
 async def test_secret_that_is_reported_for_another_address_has_one_record(driver: Driver) -> None:
