@@ -1,21 +1,19 @@
 """The reports of several scanners about one repository: each leak is revoked once, or waits for a person."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from azure.core.messaging import CloudEvent
 from azure.storage.blob import AccessPolicy
 from azure.storage.blob.aio import ContainerClient
 
-from shared.api.intake.registry import TEXT_READERS
-from shared.domain import report as findings
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.intake.files import Files
-from shared.sources.parsing import items_of, joined
-from shared.sources.surroundings import with_surroundings
+from shared.sas import Kind
 from tests.support.deployment import Deployment
+from tests.support.judged_reports import piped
 from tests.support.paths import ROOT
 
 REPORTS = ROOT / "tests" / "unit" / "sources" / "reports"
@@ -23,23 +21,26 @@ TRUTH = json.loads((REPORTS / "truth.json").read_text(encoding="utf-8"))
 POLICY_OF = "lucerne036e2e"  # one of its leaks is a SAS under the policy `upload` of the container `incoming`
 SCANNERS = {
     "trivy.json": "trivy",
+    "trivy.sarif": "sarif",
     "gitleaks.json": "gitleaks",
-    "trufflehog.jsonl": "trufflehog",
-    "kingfisher.json": "kingfisher",
     "noseyparker.json": "noseyparker",
-    "detect-secrets.json": "detect-secrets",
     "gitleaks.sarif": "sarif",
+    "trufflehog.jsonl": "trufflehog",
+    "trufflehog-filesystem.jsonl": "trufflehog",
+    "kingfisher.json": "kingfisher",
+    "kingfisher.sarif": "sarif",
+    "detect-secrets.json": "detect-secrets",
+    "ggshield.json": "ggshield",
+    "secretlint.json": "secretlint",
 }
+DEVSKIM = json.loads((REPORTS / "devskim" / "truth.json").read_text(encoding="utf-8"))
 
 
 def reported() -> list[Finding]:
     """Return what the scanners' reports come to, each piped with the files that it names."""
     files = Files(str(REPORTS / "repo"))
-    found: list[Finding] = []
-    for report, source in SCANNERS.items():
-        entries = with_surroundings(TEXT_READERS[source]((REPORTS / report).read_bytes()), files.around)
-        found += joined(items_of(entries, source=source, now=datetime.now(UTC)))[1]
-    return found
+    found = (piped(source, (REPORTS / report).read_bytes(), files=files) for report, source in SCANNERS.items())
+    return [finding for _, findings in found for finding in findings]
 
 
 async def decided(deployment: Deployment, finding: Finding) -> Revocation:
@@ -48,10 +49,7 @@ async def decided(deployment: Deployment, finding: Finding) -> Revocation:
 
 
 async def test_leaks_that_several_scanners_report_are_revoked_or_wait_for_a_person(deployment: Deployment) -> None:
-    accounts = {}
-    for name, keys in TRUTH["keys"].items():
-        accounts[name] = await deployment.account(called=name)
-        accounts[name].keys.update(keys)
+    accounts = {name: await deployment.account(called=name, keys=keys) for name, keys in TRUTH["keys"].items()}
     endpoint, signer = f"https://{POLICY_OF}.blob.core.windows.net", accounts[POLICY_OF].keys["key1"]
     async with ContainerClient(endpoint, "incoming", credential=signer, **deployment.options) as container:
         await container.create_container()
@@ -59,13 +57,8 @@ async def test_leaks_that_several_scanners_report_are_revoked_or_wait_for_a_pers
         await container.set_container_access_policy({"upload": policy})
     found = reported()
 
-    for start in range(0, len(found), 20):
-        await deployment.publish(
-            *(
-                CloudEvent(source="/intake/x", type=findings.REPORTED, id=f.fingerprint, data=f.to_data())
-                for f in found[start : start + 20]
-            )
-        )
+    await deployment.publish_found(found, source="x")
+    await deployment.all_settled({finding.fingerprint for finding in found})
     records = [await decided(deployment, finding) for finding in found]
 
     secrets = {finding.secret for finding in found}
@@ -80,3 +73,28 @@ async def test_leaks_that_several_scanners_report_are_revoked_or_wait_for_a_pers
     assert {name for name, _ in rotated} == acted - {POLICY_OF}, "for the policy's SAS its policy is ended"
     proven = {(record.account_name, record.key_name) for record in records if record.key_name}
     assert proven <= leaked
+
+
+async def test_leaks_of_a_devskim_report_are_revoked_by_one_rotation(deployment: Deployment) -> None:
+    """DevSkim shows `sig=…` alone: the files say what leaked. One key signed all of it."""
+    [(name, keys)] = DEVSKIM["keys"].items()
+    account = await deployment.account(called=name, keys=keys)
+    report, files = (REPORTS / "devskim" / "report.sarif").read_bytes(), Files(str(REPORTS / "devskim"))
+    _, found = piped("sarif", report, files=files)
+
+    await deployment.publish_found(found, source="sarif")
+    records = await deployment.all_settled(finding.fingerprint for finding in found)
+
+    assert Counter(finding.secret[0] for finding in found if finding.secret) == {
+        Kind.ACCOUNT_SAS: 1,
+        Kind.ACCOUNT_KEY: 1,
+        Kind.SERVICE_SAS: 2,
+    }
+    assert deployment.rotations(account) == ["key1"]
+    assert {record.key_name for record in records.values()} == {"key1"}
+    assert sorted(str(record.reason or record.state) for record in records.values()) == [
+        "closed",
+        "covered",
+        "covered",
+        "covered",
+    ]

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,9 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account
+from shared.cloud.event_grid import Publisher
 from shared.domain import report as findings
+from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.persistence.revocations import Ledger
@@ -65,9 +67,10 @@ class Deployment:
             "retry_total": 0,
         }
 
-    async def account(self, *, called: str = "", **tags: str) -> Account:
-        """Create a storage account for a test, with an owner in its tags."""
+    async def account(self, *, called: str = "", keys: Mapping[str, str] | None = None, **tags: str) -> Account:
+        """Create a storage account for a test, with an owner in its tags; `keys`: its keys, by their names."""
         account = Account(called or f"deployed{next(_NUMBERS)}", "deployed", {"sasquash-owner": OWNER, **tags})
+        account.keys.update(keys or {})
         self.cloud.model.accounts[account.name] = account
         await self.cloud.model.keys_changed()
         return account
@@ -77,6 +80,12 @@ class Deployment:
         endpoint = f"https://{TOPIC_HOST}/api/events"
         async with EventGridPublisherClient(endpoint, Developer(self.cloud), **self.options) as client:
             await client.send(list(events))
+
+    async def publish_found(self, found: Iterable[Finding], *, source: str) -> None:
+        """Publish findings as `python -m shared.intake` does."""
+        endpoint = f"https://{TOPIC_HOST}/api/events"
+        async with EventGridPublisherClient(endpoint, Developer(self.cloud), **self.options) as client:
+            await Publisher(lambda: client).publish(found, source=source)
 
     async def report(self, text: str) -> list[str]:
         """Publish a secret-free finding for each credential in `text`; return the fingerprints."""
@@ -113,6 +122,27 @@ class Deployment:
                 if record is not None and reached(record):
                     return record
                 await asyncio.sleep(0.1)  # another process makes it happen
+
+    async def all_settled(
+        self, fingerprints: Iterable[str], *, until: Callable[[Revocation], bool] | None = None
+    ) -> dict[str, Revocation]:
+        """Wait until every record is settled, or until `until` holds for it; return them by their fingerprints."""
+        reached = until or (lambda record: record.state in SETTLED)
+        waiting, settled = dict.fromkeys(fingerprints), dict[str, Revocation]()
+        async with self._ledger() as ledger, asyncio.timeout(2 * PATIENCE):
+            while waiting:
+                for fingerprint in tuple(waiting):
+                    record = await ledger.read(fingerprint)
+                    if record is not None and reached(record):
+                        settled[fingerprint] = record
+                        del waiting[fingerprint]
+                await asyncio.sleep(0.5)  # another process makes it happen
+        return settled
+
+    async def fingerprints(self) -> set[str]:
+        """Return the ids of all records."""
+        async with self._ledger() as ledger:
+            return {record.fingerprint for state in State async for record in ledger.in_state(state)}
 
     def rotations(self, account: Account) -> list[str]:
         """Return the regenerated keys of `account`, in order."""

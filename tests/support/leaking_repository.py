@@ -1,7 +1,8 @@
 """A repository of 47 files of many kinds in which Azure Storage credentials leak, the same for the same seed.
 
 `python -m tests.support.leaking_repository FOLDER [FILE…]` writes it, or some files of it, and commits it to a new
-git repository; `--truth` writes what leaks there. tests/unit/intake/test_stored_reports.py is about such a folder.
+git repository; `--store` writes it and what leaks there to one file. tests/support/scanned_repository.py reads such a
+file, and the reports that scanners wrote about the folder.
 """
 
 import argparse
@@ -70,13 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("files", nargs="*", help="which of its files; default: all")
-    parser.add_argument("--truth", type=Path, help="a file for what leaks there, with the accounts' keys")
+    parser.add_argument("--store", type=Path, help="a file for the files, what leaks there, and the accounts' keys")
     chosen = parser.parse_args()
     made = repository(chosen.files)
     commit(made, chosen.folder)
-    if chosen.truth:
-        truth = {"keys": made.keys, "planted": [asdict(one) for one in made.planted]}
-        chosen.truth.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    if chosen.store:
+        chosen.store.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

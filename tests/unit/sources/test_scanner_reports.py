@@ -53,6 +53,7 @@ def signed(finding: Finding, keys: dict[str, Any]) -> tuple[str, str, str] | Non
         ("trivy.json", "trivy", 0, 15),
         ("trivy.sarif", "sarif", 0, 15),
         ("trufflehog.jsonl", "trufflehog", 11, 11),
+        ("trufflehog-filesystem.jsonl", "trufflehog", 17, 18),
         ("kingfisher.json", "kingfisher", 4, 10),
         ("kingfisher.jsonl", "kingfisher", 4, 10),
         ("kingfisher.sarif", "sarif", 4, 10),
