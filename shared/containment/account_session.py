@@ -201,13 +201,17 @@ class AccountSessions:
             yield held
 
     async def settle(self, ref: AccountRef, fingerprint: str) -> None:
-        """Record what an instance that crashed has done on the account: no leak of it may come for long.
+        """Record what an instance that crashed has done for a leak: no other leak of the account may come for long.
 
-        Raises AccountBusy, TransientFailure or Blocked.
+        Also where Azure refused to say it before. Raises AccountBusy, TransientFailure or Blocked.
         """
         lock = await self._store.accounts.acquire(ref.name, fingerprint=fingerprint, urgent=True)
         async with holding(self._store, lock) as held:
-            await self._settle(held, ref, None)
+            await self._settle(held, ref, fingerprint)
+            for intent in (await self._store.accounts.rows((ref.name,))).unsettled:
+                if fingerprint in intent.suspects:
+                    await conclude_all(self._store, ref.name, await self._recovery.settle(intent, ref))
+                    await self._store.accounts.remove_unsettled(ref.name, intent)
 
     def lock_early(self, ref: AccountRef, fingerprint: str) -> EarlyLock:
         """Ask for the account's lock, to be used by `open` or given back to `give_back`."""

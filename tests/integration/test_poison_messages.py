@@ -96,6 +96,29 @@ async def test_lock_that_can_not_be_settled_yet_is_settled_by_a_later_message(
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
+async def test_rotation_of_which_azure_refuses_to_say_anything_is_recorded_once_it_does(
+    driver: Driver, account: Account, poison: QueueClient
+) -> None:
+    """Simulator seed 9004740: the refusal lasts longer than the lock, and no other leak of the account comes."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await left_waiting(driver, finding)
+    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.cloud.model.regenerate(account, "key1")
+    account.key_created["key1"] = driver.clock()
+    driver.fault("/listKeys", status=403, times=None)
+    for tries in (1, 2):
+        driver.clock.advance(minutes=16)
+        await app.background.poison_messages.failed("contain", stored(finding))
+        assert (await driver.record(finding.fingerprint)).reason is Reason.CRASHED
+        assert (await poison.get_queue_properties()).approximate_message_count == tries
+    driver.cloud.faults.clear()
+    driver.clock.advance(minutes=16)
+    await app.background.poison_messages.failed("contain", stored(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    assert not any(row.startswith("unsettled~") for row in await driver.rows(account.name))
+
+
 async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
