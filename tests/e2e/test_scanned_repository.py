@@ -30,7 +30,8 @@ BOTH_KEYS = "infra/terraform.tfstate"  # two rotations of one account would cut 
 ONE_KEY_TWICE = "src/Api/Uploads.cs"  # two tokens of one key, which is rotated for one of them
 RIGHTLY_LEFT = {
     OF_A_DELEGATION: "Requires approval, because the token's signature can't be verified",
-    BOTH_KEYS: "Requires approval, because the account's other key has just been rotated",
+    # Decided with the first key's leaks, or in a batch after them.
+    BOTH_KEYS: "Requires approval, because the account's other key ",
     ONE_KEY_TWICE: "key1 of {} was regenerated, for another leak, which revoked this one, too.",
 }
 """Of these files, why one leak has no action of its own."""
