@@ -108,6 +108,28 @@ FACTS = (
         of_azure=accounts.sas_expiration_policy,
     ),
     Fact(
+        name="SAS expiration policy: time and Shared Key",
+        assumption="Block is enforced within ten minutes; then a SAS with a start and a short life, and a Shared Key "
+        "request, are still accepted",
+        basis="azure-docs, sas-expiration-policy; no source says how long it takes",
+        change="SASQUASH_SAS_BLOCK_MINUTES, and whether a default rule may use it",
+        by_hand="Order sas_expiration_block on a test account, and read the evidence of its verification.",
+    ),
+    Fact(
+        name="SAS expiration policy: removal",
+        assumption="a PATCH without sasPolicy keeps it, and no PATCH removes it",
+        basis="terraform-provider-azurerm, storage_account_resource.go; no document says whether null removes it",
+        change="shared/actions/sas_expiration_policy.py: what undoing does where there was no policy",
+        by_hand="PATCH an account that has a policy with sasPolicy null, and read it.",
+    ),
+    Fact(
+        name="SAS expiration policy: keys without a time",
+        assumption="setting it fails while keyCreationTime is null for a key",
+        basis="azure-docs, sas-expiration-policy; the error code is in no document",
+        change="local/arm/sas_policy.py",
+        by_hand="Set a policy on an account of before 2021 whose keys were never regenerated.",
+    ),
+    Fact(
         name="activity log of a container",
         assumption="a query of the activity log by the account's id returns the events of its containers",
         basis="REST: Activity Logs - List; whether resourceUri matches below it is not documented",

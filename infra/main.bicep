@@ -19,7 +19,7 @@ param subscriptionIds string = ''
 @description('Whether to grant the rights in each of those subscriptions. Turn it off if an administrator grants them at a management group (infra/management-group.bicep).')
 param grantRights bool = true
 
-@description('Whether the identity may lock accounts down. It can then change any property of an account: leave it off if you do not use lockdowns.')
+@description('Whether the identity may lock accounts down and set their SAS expiration policies. It can then change any property of an account: leave it off if you use neither.')
 param lockdown bool = false
 
 @description('Whether to create a storage account without data for the weekly drill. Requires this subscription to be among subscriptionIds.')

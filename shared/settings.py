@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from shared.domain import sas_period as periods
 from shared.domain.approval import AtDeadline
 from shared.domain.azure_clouds import CLOUDS, AzureCloud, CloudName
 from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rule_parser import parse as parse_rules
 from shared.domain.decision.rules import Rule, default_rules
+from shared.domain.target import ActionKind
 from shared.errors import SettingsError
 from shared.setting_parsers import (
     SecretSetting,
@@ -254,6 +256,18 @@ class Settings:
         "Revocations of its user delegation keys count, too.",
         default="2",
     )
+    sas_period: int = _setting(
+        number(1, 3650),
+        "The longest life of a SAS, in days, that the action `sas_expiration_block` sets. An account's own policy "
+        "with a shorter period stays as short.",
+        default="7",
+    )
+    sas_block_minutes: int = _setting(
+        number(1, 24 * 60),
+        "The time that Azure has to enforce a SAS expiration policy, in minutes. After that, the leak is decided on "
+        "anew, by its key.",
+        default="10",
+    )
     approval_hours: int = _setting(
         number(1, 24 * 30),
         "The time to approve a plan, in hours. `SASQUASH_AT_DEADLINE` sets what happens then.",
@@ -399,12 +413,17 @@ class Settings:
             at_deadline=self.at_deadline,
             tenant_id=self.tenant_id,
             actions=actions,
+            limits={ActionKind.SAS_EXPIRATION_BLOCK: periods.text_of(timedelta(days=self.sas_period))},
         )
 
     @property
     def may_act(self) -> bool:
         """Whether anything may be changed: by the mode, or by the tag of an account."""
         return any(mode is not Mode.OBSERVE for mode in (self.mode, *self.tag_modes))
+
+    @property
+    def sas_block_time(self) -> timedelta:
+        return timedelta(minutes=self.sas_block_minutes)
 
     @property
     def approval_time(self) -> timedelta:

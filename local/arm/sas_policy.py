@@ -2,13 +2,17 @@
 
 Source: SasPolicy in the published specification of Microsoft.Storage (azure-rest-api-specs; models of
 azure-mgmt-storage 25.3.0): `sasExpirationPeriod` ("DD.HH:MM:SS") and `expirationAction` (Log or Block) are required.
-Versions up to 2025-06-01 know no more. Later ones have `requireUserBoundUserDelegationSas` and its action.
+"If you attempt to configure a SAS expiration policy and the keys need to be rotated first, the operation fails":
+where `keyCreationTime` is null for one (MicrosoftDocs/azure-docs, sas-expiration-policy.md). No document has the code
+of that answer. Versions up to 2025-06-01 know no more. Later ones have `requireUserBoundUserDelegationSas` and its
+action.
 """
 
 from typing import Any
 
-from local.arm.protocol import invalid_content, invalid_value, reject_unknown
+from local.arm.protocol import ArmError, invalid_content, invalid_value, reject_unknown
 from local.storage.sas.expiration_policy import period_of
+from local.tenant.model import Account
 
 _LAST_WITHOUT_BINDING = "2025-06-01"
 _REQUIRED = frozenset({"sasExpirationPeriod", "expirationAction"})
@@ -32,3 +36,13 @@ def valid(value: object, *, version: str) -> dict[str, Any]:
     if value.get("requireUserBoundUserDelegationSasAction", "None") not in ("None", "Log", "Block"):
         raise invalid_value("sasPolicy.requireUserBoundUserDelegationSasAction")
     return value
+
+
+def require_key_times(account: Account) -> None:
+    """Raise ArmError (400) for an account with a key that was made before Azure kept the time."""
+    if not {"key1", "key2"} <= account.key_created.keys():
+        raise ArmError(
+            400,
+            "InvalidValuesForRequestParameters",
+            "Values for request parameters are invalid: sasPolicy. Rotate both access keys at least once first.",
+        )

@@ -176,6 +176,7 @@ async def update_account(call: Call) -> Response:
         raise ArmError(400, error.code, str(error)) from None
     policy = changed.pop("sasPolicy", None)
     if policy is not None:
+        sas_policy.require_key_times(call.account)
         enforced_from = now() + timedelta(seconds=call.cloud.sas_policy_seconds)
         call.account.set_sas_policy(policy, enforced_from=enforced_from)
     call.account.properties.update(changed)
@@ -201,7 +202,8 @@ def _valid_property(name: str, value: object, *, version: str) -> Any:
 
 def describe(account: Account) -> dict[str, Any]:
     """Return the account as a StorageAccount resource."""
-    key_created = {name: timestamp(account.key_created[name]) for name in ("key1", "key2")}
+    times = {name: account.key_created.get(name) for name in ("key1", "key2")}
+    key_created = {name: None if made is None else timestamp(made) for name, made in times.items()}
     created = timestamp(account.created_at)
     network = network_rules.EMPTY | account.properties.get("networkAcls", {})
     is_readable = account.members["sku"]["name"].startswith("Standard_RA")

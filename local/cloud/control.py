@@ -31,6 +31,7 @@ from local.tenant.model import Account, Cloud, new_storage_key
 _KEY_NAMES = ("key1", "key2")
 _KEY_BYTES = 64
 _LOGGED_SERVICES = ("blob", "queue", "table", "file")
+_LONGEST_DELAY = 86_400  # seconds
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
 _TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -114,6 +115,15 @@ def app(
         faults.clear()
         return Response(status_code=204)
 
+    async def set_delays(request: Request) -> Response:
+        body = await _object(request)
+        _known(body, "sas_policy_seconds")
+        seconds = body.get("sas_policy_seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_DELAY:
+            raise InvalidRequestError(f"sas_policy_seconds must be a number from 0 to {_LONGEST_DELAY}")
+        cloud.sas_policy_seconds = float(seconds)
+        return Response(status_code=204)
+
     async def start_over(_request: Request) -> Response:
         await reset()
         return Response(status_code=204)
@@ -129,6 +139,7 @@ def app(
             Route("/faults", add_fault, methods=["POST"]),
             Route("/faults", list_faults, methods=["GET"]),
             Route("/faults", clear_faults, methods=["DELETE"]),
+            Route("/delays", set_delays, methods=["POST"]),
             Route("/reset", start_over, methods=["POST"]),
         ],
         exception_handlers={

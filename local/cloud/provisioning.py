@@ -83,6 +83,7 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
         state.policies.clear()
         state.shares.clear()
         state.delegation_keys.clear()
+        cloud.sas_policy_seconds = 0.0
         cloud.elsewhere.clear()
         cloud.other_subscriptions.clear()
         for vault in cloud.vaults.values():

@@ -117,6 +117,13 @@ class ContainmentAction(Protocol):
         _, verdict = attribute_any(record.to_weigh.readings, account=left.account.name, keys=keys)
         return verdict.key_name, verdict.key_sha256
 
+    async def undone_by_others(self, execution: Execution, account: AccountFacts) -> str | None:  # noqa: ARG002 -- a default
+        """Return a sentence where somebody else has undone `execution`, as `account` (read just now) shows.
+
+        It is asked for actions in `BLOCKS_WHILE_IN_EFFECT`: once a day, and at each report of the leak.
+        """
+        return None
+
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:  # noqa: ARG002 -- a default
         """Undo the execution. Raises WrongState where that is not possible, TransientFailure or Blocked."""
         raise WrongState("This action can't be undone.")

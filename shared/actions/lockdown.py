@@ -94,6 +94,7 @@ class LockdownSpec(ActionSpec):
 
     kind = ActionKind.LOCKDOWN
     state_texts = _STATES
+    standing_text = "The account stays locked down until the lockdown is undone."
     still_accepted_text = "Check in the activity log who opened the account again, and revoke the credential itself."
 
     def check_target(self, target: str) -> None:
@@ -186,8 +187,8 @@ class LockdownAction(ContainmentAction):
         kind, account, locked = Lockdown(job.plan.target), job.account, job.record.lockdown
         if locked is None:
             raise ValueError("a lockdown needs its way back")
-        if locked.kind is not kind:
-            raise Blocked(f"The record is of another lockdown ({locked.kind}), which has to be undone first.")
+        if (locked.action, locked.kind) != (ActionKind.LOCKDOWN, kind):
+            raise Blocked(f"The record is of another {locked.name} ({locked.kind}), which has to be undone first.")
         standing = self._standing(account, locked)
         if standing is not None:
             return standing
@@ -210,7 +211,7 @@ class LockdownAction(ContainmentAction):
 
     def _standing(self, account: AccountFacts, locked: LockedDown) -> Executed | None:
         """Return the execution if `account` is locked already, perhaps by an earlier attempt. Raises Blocked."""
-        kind = locked.kind
+        kind = Lockdown(locked.kind)
         current = settings.current(account, kind)
         if not settings.is_locked(kind, current):
             return None
@@ -281,8 +282,9 @@ class LockdownAction(ContainmentAction):
         self, account: AccountFacts, records: Iterable[Revocation]
     ) -> Iterator[tuple[Revocation, Executed]]:
         for record in records:
-            if record.state is State.RECEIVED and record.lockdown is not None:
-                standing = self._standing(account, record.lockdown)
+            locked = record.lockdown
+            if record.state is State.RECEIVED and locked is not None and locked.action is ActionKind.LOCKDOWN:
+                standing = self._standing(account, locked)
                 if standing is not None:
                     yield record, standing
 
@@ -292,12 +294,12 @@ class LockdownAction(ContainmentAction):
 
         Raises WrongState where somebody changed the account since; TransientFailure or Blocked.
         """
-        before = json.loads(locked.before)
-        after = json.loads(locked.after) if locked.after else settings.locked(locked.kind, before)
+        kind, before = Lockdown(locked.kind), json.loads(locked.before)
+        after = json.loads(locked.after) if locked.after else settings.locked(kind, before)
         if locked.undone_at is not None:
             return locked
         if settings.differences(before, after):
-            await self._put_back(locked.kind, before, after, account)
+            await self._put_back(kind, before, after, account)
         return replace(locked, undone_at=self.clock())
 
     async def _put_back(

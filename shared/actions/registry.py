@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Self
 
@@ -15,12 +15,15 @@ from shared.actions.action import ContainmentAction
 from shared.actions.delegation_key import DelegationKeyAction
 from shared.actions.liveness import LivenessCheck
 from shared.actions.lockdown import LockdownAction
+from shared.actions.sas_expiration_block import SasExpirationBlockAction
+from shared.actions.sas_expiration_check import ExpirationCheck
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.user_delegation import UserDelegation
 from shared.actions.verification import Verifier
 from shared.cloud.data_plane import Transport
+from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import ActionSpecs
-from shared.domain.execution import Verification
+from shared.domain.execution import LockedDown, Verification
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
@@ -28,7 +31,13 @@ from shared.domain.target import ActionKind
 ACTION_SPECS: ActionSpecs = MappingProxyType(
     {
         action.spec.kind: action.spec
-        for action in (StoredPolicyAction, DelegationKeyAction, LockdownAction, AccountKeyAction)
+        for action in (
+            StoredPolicyAction,
+            DelegationKeyAction,
+            LockdownAction,
+            SasExpirationBlockAction,
+            AccountKeyAction,
+        )
     }
 )
 """The pure half of every action, by name."""
@@ -41,6 +50,7 @@ class Actions:
     stored_policy: StoredPolicyAction
     delegation_key: DelegationKeyAction
     lockdown: LockdownAction
+    sas_expiration_block: SasExpirationBlockAction
     account_key: AccountKeyAction
 
     @classmethod
@@ -53,12 +63,14 @@ class Actions:
         principal_exists: Callable[[str], Awaitable[bool]],
         tenant_id: str,
         retired: RetiredKeys,
+        sas_block_patience: timedelta,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> Self:
         """Make every action.
 
         `client_for` takes a subscription. `principal_exists` asks Graph about an object id of our tenant `tenant_id`.
+        `sas_block_patience` is how long Azure may take to enforce a SAS expiration policy.
         """
         verifier = Verifier(new_transport, clock=clock, new_id=new_id)
         account_key = AccountKeyAction(client_for, verifier, retired=retired, clock=clock, new_id=new_id)
@@ -73,6 +85,13 @@ class Actions:
                 client_for, verifier, delegation=delegation, liveness=liveness, clock=clock, new_id=new_id
             ),
             lockdown=LockdownAction(client_for, clock=clock, new_id=new_id),
+            sas_expiration_block=SasExpirationBlockAction(
+                client_for,
+                ExpirationCheck(new_transport, patience=sas_block_patience, clock=clock, new_id=new_id),
+                account_key.keys,
+                clock=clock,
+                new_id=new_id,
+            ),
             account_key=account_key,
         )
 
@@ -82,6 +101,10 @@ class Actions:
     def of(self, kind: ActionKind) -> ContainmentAction:
         """Return the action of this name."""
         return next(action for action in self if action.spec.kind is kind)
+
+    async def undo(self, locked: LockedDown, account: AccountFacts) -> LockedDown:
+        """Undo what blocks a leak. Raises WrongState, TransientFailure or Blocked (`ContainmentAction.undo`)."""
+        return await self.of(locked.action).undo(locked, account)
 
     async def verify(self, record: Revocation) -> Verification:
         """Return what is verified by now of the execution of `record`. Raises TransientFailure or Blocked."""

@@ -63,6 +63,7 @@ class Try:
 
     answer: Answer
     said: str
+    by_sas_policy: bool = False  # Azure said that the account's SAS expiration policy refuses the token
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,13 @@ class Verifier:
 async def try_token(new_transport: Callable[[], Transport], url: str, query: str) -> Try:
     """Send one GET request with the token `query`, on a fresh connection. The URL is in no log and no exception."""
     separator = "&" if "?" in url else "?"
-    request = HttpRequest("GET", f"{url}{separator}{query}", headers={"Accept": "application/json"})
+    return await try_request(
+        new_transport, HttpRequest("GET", f"{url}{separator}{query}", headers={"Accept": "application/json"})
+    )
+
+
+async def try_request(new_transport: Callable[[], Transport], request: HttpRequest) -> Try:
+    """Send one request that is authorized in whatever way, on a fresh connection."""
     try:
         async with new_transport() as transport:
             answer = await send(transport, request)
@@ -245,7 +252,7 @@ def read_answer(status: int, code: str, detail: str = "") -> Try:
         return Try(Answer.ACCEPTED, said)
     if status == 403 and code == "AuthenticationFailed":
         if detail.lower().startswith(_POLICY_VIOLATED):
-            return Try(Answer.UNDECIDED, f"{said}: {_BY_SAS_POLICY}")
+            return Try(Answer.UNDECIDED, f"{said}: {_BY_SAS_POLICY}", by_sas_policy=True)
         return Try(Answer.REFUSED, said)
     hint = KEPT_OUT.get(code)
     return Try(Answer.UNDECIDED, f"{said}: {hint}" if hint else said)
@@ -299,6 +306,16 @@ def _grouped(endpoints: Iterable[EndpointResult]) -> tuple[str, ...]:
     return tuple(f"{', '.join(group)}: {evidence}" for evidence, group in names.items())
 
 
+def place_of(service: Service, name: str) -> tuple[str, str]:
+    """Return what a token for the object `name` that does not exist is signed for, and the path to read it."""
+    return {
+        Service.BLOB: (f"{name}/none", f"{name}/none"),
+        Service.FILE: (f"{name}/none", f"{name}/none"),
+        Service.QUEUE: (name, f"{name}/messages?peekonly=true"),
+        Service.TABLE: (name, f"{name}()"),
+    }[service]
+
+
 def object_name(random_id: str) -> str:
     """Return the name of an object that does not exist. `random_id` is a GUID."""
     return f"sasquashproof{random_id.replace('-', '')[:16]}"
@@ -314,12 +331,7 @@ def _by_new_key(token: VerificationToken, account: AccountFacts, new_key: str) -
 def _mint(
     service: Service, account: AccountFacts, name: str, *, key: str, starts: datetime, expires: datetime
 ) -> VerificationToken:
-    resource, path = {
-        Service.BLOB: (f"{name}/none", f"{name}/none"),
-        Service.FILE: (f"{name}/none", f"{name}/none"),
-        Service.QUEUE: (name, f"{name}/messages?peekonly=true"),
-        Service.TABLE: (name, f"{name}()"),
-    }[service]
+    resource, path = place_of(service, name)
     query = mint_read_token(
         service=service, account=account.name, resource=resource, starts=starts, expires=expires, key=key
     )

@@ -29,6 +29,7 @@ from shared.cloud.arm import json_of
 from shared.cloud.coalescing import Batched, Snapshot
 from shared.cloud.errors import from_account, translate_errors
 from shared.cloud.subscriptions import Subscriptions
+from shared.domain import sas_period
 from shared.domain.account import TAGS, AccountFacts, SasPolicy
 from shared.errors import Blocked, SasquashError, Throttled
 from shared.sas import Service
@@ -44,7 +45,6 @@ _ID = re.compile(
     re.IGNORECASE,
 )
 MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST, which azure-core does not repeat by itself
-_PERIOD = re.compile(r"(?:([0-9]{1,6})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
 _KNOWN_FOR = timedelta(minutes=10)
 _MISSED_FOR = timedelta(minutes=1)  # well under the time to the second lookup of a leak (containment.lookup)
 _TOGETHER = 100  # names in one query
@@ -57,6 +57,7 @@ _MOST_PAGES = 20  # an account takes a kilobyte of memory
 _SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
 # An account may have 800 network rules, 90 K of text; a record's column holds 32 K, and a lockdown's has them thrice.
 _LONGEST_RULES = 6000
+_LONGEST_SAS_POLICY = 1000  # characters; four members of a few words
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,12 @@ def sas_policy_of(account: StorageAccount) -> SasPolicy | None:
     if not isinstance(policy, Mapping):
         return None
     must_be_bound = policy.get("requireUserBoundUserDelegationSas") is True
+    text = json.dumps(policy, sort_keys=True, separators=(",", ":"))
     return SasPolicy(
-        period=_period(policy.get("sasExpirationPeriod")),
+        period=sas_period.parse(policy.get("sasExpirationPeriod")),
         blocks=policy.get("expirationAction") == "Block",
         blocks_unbound=must_be_bound and policy.get("requireUserBoundUserDelegationSasAction") == "Block",
+        text=text if len(text) <= _LONGEST_SAS_POLICY else "",
     )
 
 
@@ -133,15 +136,6 @@ def _keys_created(account: StorageAccount) -> dict[str, datetime]:
     times = account.key_creation_time
     known = {} if times is None else {"key1": times.key1, "key2": times.key2}
     return {name: time for name, time in known.items() if isinstance(time, datetime)}
-
-
-def _period(text: object) -> timedelta | None:
-    """Return the time that "DD.HH:MM:SS" says; None for other text."""
-    match = _PERIOD.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(part) for part in match.groups(default="0"))
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 class Accounts:

@@ -10,6 +10,7 @@ from typing import Self
 from shared.actions.action import signer
 from shared.actions.registry import Actions
 from shared.cloud.accounts import AccountRef, Accounts
+from shared.containment.sas_in_use import SasInUse
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading
 from shared.domain.decision.evaluation import policy_of
 from shared.domain.decision.snapshot import PastExecution, Snapshot
@@ -53,6 +54,7 @@ class AccountReader:
     store: Store
     accounts: Accounts
     actions: Actions
+    sas_in_use: SasInUse
 
     async def read(self, ref: AccountRef, revocation: Revocation) -> Reading:
         """Read the account in one round, and the record, which others may have changed before.
@@ -82,7 +84,9 @@ class AccountReader:
             executions=_executions(rows),
             at=self.store.clock(),
         )
-        snapshot = replace(snapshot, policies=await self._policies(snapshot))
+        snapshot = replace(
+            snapshot, policies=await self._policies(snapshot), sas_in_use=await self.sas_in_use.of(snapshot)
+        )
         return Reading(replace(snapshot, waiting=_readable(snapshot.waiting, snapshot)), current, rows.unsettled)
 
     async def _policies(self, snapshot: Snapshot) -> dict[str, PolicyReading]:

@@ -111,7 +111,7 @@ class PlanExecutor:
             )
 
         # The follow-up may be writing, too: it files and mails the plan that waited for an approval.
-        what = f"Before the lockdown ({way_back.kind}) it was: {way_back.before}"
+        what = f"Before the {way_back.name} ({way_back.kind}) it was: {way_back.before}"
         kept = await self.store.revocations.change(record.fingerprint, keep, what=what)
         if kept is None:
             raise Conflict(f"Record {record.fingerprint[:12]} was decided by another instance.")

@@ -83,12 +83,15 @@ class Rechecks:
         self, record: Revocation, account: AccountFacts, keys: Mapping[str, AccountKey]
     ) -> Mapping[str, AccountKey]:
         """Check a record; return the account's keys, if they were listed."""
-        credential = record.finding.credential
+        credential, kind = record.finding.credential, watch(record)
+        if kind is Watch.BLOCKED and (credential is None or record.key_sha256 is None):
+            await self._check_block(record, account)  # of an order: nobody knows which key signed the leak
+            return keys
         if credential is None or record.key_sha256 is None:
             return keys  # an order has no token that could become valid again
         over = expired(credential, now=self._store.clock())
         if over is not None:
-            if watch(record) is Watch.DORMANT:
+            if kind in (Watch.DORMANT, Watch.BLOCKED):
                 await self._write(record, self._ends(Reason.EXPIRED, over.detail))
             return keys
         try:
@@ -96,10 +99,27 @@ class Rechecks:
         except AccountGone:
             account = await self._moved(record, account)
             keys = await self._keys(account)
+        if kind is Watch.BLOCKED and any(key.sha256 == record.key_sha256 for key in keys.values()):
+            await self._check_block(record, account)
+            return keys
         found = await self._found(record, credential, account, keys)
         if found is not None:
             await self._write(record, found)
         return keys
+
+    async def _check_block(self, record: Revocation, account: AccountFacts) -> None:
+        """Check what keeps a leak out. Where somebody has undone it, the leak is decided on anew."""
+        execution = record.execution
+        if execution is None:
+            return
+        action = self._actions.of(execution.action)
+        try:
+            current = await self._lookup.accounts.facts(account)
+        except AccountGone:
+            current = await self._moved(record, account)
+        said = await action.undone_by_others(execution, current)
+        if said is not None:
+            await self._write(record, self._revives(said))
 
     async def _keys(self, account: AccountFacts) -> Mapping[str, AccountKey]:
         """Return the account's keys, listed once in ten seconds however many of its leaks are reported."""
@@ -133,8 +153,7 @@ class Rechecks:
         if is_live and kind is Watch.DORMANT:
             return self._reopens(f"Its policy was re-created: {target} accepts the leaked token again.")
         if is_live and kind is Watch.ENDED:
-            said = f"Its policy was put back: {target} accepts the leaked token again."
-            return _Found(lambda current: revived(current, now=self._store.clock(), detail=said), said)
+            return self._revives(f"Its policy was put back: {target} accepts the leaked token again.")
         if not is_live and not unknown and kind is Watch.OPEN and record.signer is not None and record.signer.policy:
             return self._reopens(f"Its policy is not in force any more: {target}.")
         return None
@@ -145,13 +164,16 @@ class Rechecks:
         match kind:
             case Watch.DORMANT:
                 return self._ends(Reason.COVERED, said)
-            case Watch.OPEN:
+            case Watch.OPEN | Watch.BLOCKED:
                 return self._reopens(said)
             case _:
                 return None  # it was revoked before, and is for good now
 
     def _ends(self, reason: Reason, said: str) -> _Found:
         return _Found(lambda current: current.end(reason, now=self._store.clock(), detail=said), said, is_over=True)
+
+    def _revives(self, said: str) -> _Found:
+        return _Found(lambda current: revived(current, now=self._store.clock(), detail=said), said)
 
     def _reopens(self, said: str) -> _Found:
         return _Found(lambda current: reopened(current, now=self._store.clock(), detail=said), said)

@@ -41,13 +41,15 @@ class SasPolicy:
     """The account's SAS expiration policy: the longest that a SAS may be valid, and whether Azure refuses others.
 
     `period` is None where ARM says one that we can't read. `blocks_unbound` says whether Azure refuses user
-    delegation SAS that are not bound to a user. Source: "Configure an expiration policy for shared access signatures"
-    (MicrosoftDocs/azure-docs, 2025-07-30); ARM, SasPolicy (2026-09-01).
+    delegation SAS that are not bound to a user. `text` is all that ARM says of it, as JSON with its names in order;
+    empty where that is too long to be kept, and in rows of earlier versions. Source: "Configure an expiration policy
+    for shared access signatures" (MicrosoftDocs/azure-docs, 2025-07-30); ARM, SasPolicy (2026-09-01).
     """
 
     period: timedelta | None
     blocks: bool
     blocks_unbound: bool = False
+    text: str = field(default="", compare=False)
 
     def refuses(self, parameters: Mapping[str, str]) -> bool:
         """Return whether Azure refuses a SAS with these decoded parameters, whatever key signed it.

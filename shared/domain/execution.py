@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, ActionKind, Lockdown
+from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, MAY_STAY, ActionKind
 from shared.sas import Service
 
 OTHERS = "others"
@@ -80,6 +80,8 @@ class Outcome(StrEnum):
     PROVEN = "proven"
     ARM_ONLY = "arm_only"
     STILL_ALIVE = "still_alive"
+    IN_EFFECT = "in_effect"  # the action blocks the credential; it is not revoked
+    NOT_ENFORCED = "not_enforced"  # ARM shows the change, and Azure Storage did not follow in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +130,26 @@ class KeyDistribution:
 
 @dataclass(frozen=True, slots=True)
 class LockedDown:
-    """A lockdown and the state before it. `before` and `after` are ARM's properties as JSON text.
+    """A change that blocks a leak, and the state before it. `before` and `after` are ARM's properties as JSON text.
 
-    Recorded with `after` empty before the lockdown, so that it can always be undone.
+    Recorded with `after` empty before the change, so that it can always be undone. `kind` is the target of `action`.
+    `ineffective_at` is when Azure had not enforced the change in time: the action is not run for this leak again.
     """
 
-    kind: Lockdown
+    kind: str
     at: datetime
     before: str
     after: str = ""
     undone_at: datetime | None = None
+    action: ActionKind = ActionKind.LOCKDOWN
+    ineffective_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call the change: "lockdown"."""
+        return BLOCKS_WHILE_IN_EFFECT[self.action]
+
+    @property
+    def keeps_open(self) -> bool:
+        """Whether its record stays open until it is undone. With `after` empty it never took effect."""
+        return bool(self.after) and self.undone_at is None and self.action not in MAY_STAY

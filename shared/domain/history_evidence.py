@@ -1,8 +1,9 @@
 """The evidence for a change of a record, for the line in its history. Pure."""
 
 from shared.domain.execution import OTHERS
+from shared.domain.pending_steps import awaits_verification
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 
 _SHOWN = 12  # hex digits of a SHA-256
 _CONFIRMED_BY = {
@@ -17,6 +18,8 @@ def of(revocation: Revocation) -> str:
     match revocation.state:
         case State.RECEIVED:
             return _approval(revocation)
+        case State.CONTAINED if revocation.reason is Reason.IN_EFFECT:
+            return _verification(revocation)
         case State.CONTAINED:
             return " ".join(
                 part for part in (_signature(revocation), _approval(revocation), _execution(revocation)) if part
@@ -33,7 +36,7 @@ def of(revocation: Revocation) -> str:
 
 def correlation_id(revocation: Revocation) -> str | None:
     """Return the id of the change in Azure's own log, None if nothing was changed."""
-    executed = revocation.state is State.CONTAINED and revocation.execution is not None
+    executed = awaits_verification(revocation) and revocation.execution is not None
     return revocation.execution.correlation_id if executed and revocation.execution is not None else None
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.alert import AlertReference
 from shared.domain.approval import EvidenceOutcome
+from shared.domain.decision.duplicates import reopened
 from shared.domain.execution import Execution, Outcome, Verification
 from shared.domain.news import (
     announcements_that_count,
@@ -25,6 +26,10 @@ _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
 _WITHOUT_USAGE = frozenset({State.RECEIVED, State.DISMISSED})
 LOGS_LAG = timedelta(minutes=20)
 _MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a revocation waits for its verification
+_IN_EFFECT = (
+    "Verified with tokens of our own: the action is in effect. The leaked credential is blocked, but not revoked."
+)
+_ANEW = "The leaked credential is decided on anew, without this action."
 _MAILED = frozenset(
     {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
 )
@@ -215,7 +220,7 @@ def mail_due_in(revocation: Revocation, *, now: datetime) -> float | None:
     if not unnotified(revocation) or needs_owners(revocation) or awaits_evidence_check(revocation):
         return None
     execution = revocation.execution
-    if revocation.state is not State.CONTAINED or execution is None:
+    if not awaits_verification(revocation) or execution is None:
         return 0.0
     return max((execution.at + _MAIL_PATIENCE - now).total_seconds(), 0.0)
 
@@ -235,7 +240,7 @@ def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
 def closable(revocation: Revocation) -> bool:
     """Whether all is done: verified, filed, notified and published. A lockdown stays open until it is undone.
 
-    A lockdown with an empty `after` never took effect: another action replaced it. Alerts beyond the first reports
+    What may stay keeps no record open once the leak itself is revoked. Alerts beyond the first reports
     are closed in a closed record, too: a flood of them would keep it open for good.
     """
     locked, alerts = revocation.lockdown, open_alerts(revocation)
@@ -246,7 +251,7 @@ def closable(revocation: Revocation) -> bool:
         and any(sent.state is State.PROVEN for sent in notifications_that_count(revocation))
         and any(change.state is State.PROVEN for change in announcements_that_count(revocation))
         and not any(alert in revocation.shown_alerts for alert in alerts)
-        and (locked is None or not locked.after or locked.undone_at is not None)
+        and (locked is None or not locked.keeps_open)
     )
 
 
@@ -265,7 +270,7 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     A plan that awaits approval is not outstanding before its deadline, once people are notified; nor is an action
     that was refused before its next attempt.
     """
-    if revocation.state in (State.RECEIVED, State.CONTAINED):
+    if revocation.state is State.RECEIVED or awaits_verification(revocation):
         return True
     due = next_check(revocation)
     if due is not None and due <= now:
@@ -274,6 +279,11 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     news = news or needs_evidence_check(revocation)
     rest = needs_key_distribution(revocation) or bool(open_alerts(revocation)) or closable(revocation)
     return news or rest
+
+
+def awaits_verification(revocation: Revocation) -> bool:
+    """Whether an action was executed, and it is not known yet what came of it."""
+    return revocation.state is State.CONTAINED and revocation.reason is not Reason.IN_EFFECT
 
 
 def needs_key_distribution(revocation: Revocation) -> bool:
@@ -306,8 +316,11 @@ def needs_residual_check(revocation: Revocation) -> bool:
 
 
 def with_verification(revocation: Revocation, verification: Verification) -> Revocation | None:
-    """Return the record with its verification and without its tokens. None when it does not wait for one."""
-    if revocation.state is not State.CONTAINED or revocation.execution is None:
+    """Return the record with its verification and without its tokens. None when it does not wait for one.
+
+    A leak that its action does not block in time is decided on anew: its key's plan follows.
+    """
+    if not awaits_verification(revocation) or revocation.execution is None:
         return None
     before = revocation.verification
     if verification.outcome is Outcome.ARM_ONLY and before is not None and before.accepted:
@@ -317,10 +330,24 @@ def with_verification(revocation: Revocation, verification: Verification) -> Rev
     proven = replace(
         revocation, verification=verification, execution=replace(revocation.execution, verification_tokens=())
     )
-    if verification.outcome is Outcome.STILL_ALIVE:
+    if verification.outcome is Outcome.IN_EFFECT:
+        return proven.end(Reason.IN_EFFECT, now=verification.at, detail=_IN_EFFECT)
+    if verification.outcome is Outcome.NOT_ENFORCED:
+        locked = revocation.lockdown
+        proven = replace(
+            proven, lockdown=replace(locked, ineffective_at=verification.at) if locked is not None else None
+        )
+        if can_be_decided_anew(revocation):
+            return reopened(proven, now=verification.at, detail=f"{' '.join(verification.evidence)} {_ANEW}")
+    if verification.outcome in (Outcome.STILL_ALIVE, Outcome.NOT_ENFORCED):
         detail = f"The action ran, but the credential may still be accepted. {' '.join(verification.evidence)}"
         return proven.end(Reason.STILL_ALIVE, now=verification.at, detail=detail)
     return proven.reach(State.PROVEN, now=verification.at, detail=_proven(revocation.execution, verification))
+
+
+def can_be_decided_anew(revocation: Revocation) -> bool:
+    """Whether another action is known for the leak of a record: the one on the key that signed it."""
+    return revocation.finding.credential is not None and revocation.key_sha256 is not None
 
 
 def _proven(execution: Execution, verification: Verification) -> str:

@@ -28,6 +28,7 @@ from shared.domain.readings import Reading
 from shared.domain.refusal import Refusal, refused_again
 from shared.domain.signer import Signer
 from shared.domain.states import STATE_OF, Reason, State
+from shared.domain.target import ActionKind
 from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
 from shared.errors import Blocked
@@ -393,6 +394,12 @@ class Revocation:
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""
         return next((change.at for change in reversed(self.changes) if change.state is state), None)
+
+    @property
+    def ineffective(self) -> ActionKind | None:
+        """The action that Azure did not enforce for this leak, if there is one: another has to stop it."""
+        locked = self.lockdown
+        return locked.action if locked is not None and locked.ineffective_at is not None else None
 
     @property
     def accepted(self) -> bool:

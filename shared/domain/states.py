@@ -45,6 +45,7 @@ class Reason(StrEnum):
     STILL_ALIVE = "still_alive"  # the action ran, but the credential is still accepted
     TAMPERED = "tampered"  # the histories of records were changed after they were written
     REVIVED = "revived"  # what its execution had ended is valid again: it is decided anew
+    IN_EFFECT = "in_effect"  # verified: the action blocks the credential, which is not revoked
 
 
 STATE_OF = {
@@ -73,6 +74,7 @@ STATE_OF = {
     Reason.STILL_ALIVE: State.FAILED,
     Reason.TAMPERED: State.FAILED,
     Reason.REVIVED: State.RECEIVED,
+    Reason.IN_EFFECT: State.CONTAINED,
 }
 
 # What the path of a leak decides on: another path may have another result.

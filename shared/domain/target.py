@@ -1,8 +1,10 @@
 """The containment actions and their targets, in a form that can be stored, shown and ordered."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from shared.domain.text import Foreign
 from shared.sas import Service
@@ -39,14 +41,19 @@ class ActionKind(StrEnum):
     STORED_POLICY = "stored_policy"
     DELEGATION_KEY = "delegation_key"
     LOCKDOWN = "lockdown"
+    SAS_EXPIRATION_BLOCK = "sas_expiration_block"
 
 
 CUTS_OFF_MANY = frozenset({ActionKind.ACCOUNT_KEY, ActionKind.DELEGATION_KEY})
 """Actions that cut off far more than the leak: they are recorded per account and limited per day."""
 CAN_BE_UNDONE_BY_OTHERS = frozenset({ActionKind.STORED_POLICY})
 """Actions that others can undo without us: re-creating a policy makes its tokens valid again."""
-BLOCKS_WHILE_IN_EFFECT = frozenset({ActionKind.LOCKDOWN})
-"""Actions that block the leaked credential and revoke nothing: once undone, it works again."""
+BLOCKS_WHILE_IN_EFFECT: Mapping[ActionKind, str] = MappingProxyType(
+    {ActionKind.LOCKDOWN: "lockdown", ActionKind.SAS_EXPIRATION_BLOCK: "SAS expiration policy"}
+)
+"""Actions that block the leaked credential and revoke nothing: once undone, it works again. With their names."""
+MAY_STAY = frozenset({ActionKind.SAS_EXPIRATION_BLOCK})
+"""Of these, those whose change of the account may stay once the leak is revoked: its record is closed then."""
 
 
 class Lockdown(StrEnum):

@@ -158,7 +158,8 @@ def way_back(current: Revocation) -> tuple[LockedDown, AccountFacts]:
     if current.lockdown is None or current.account is None:
         raise WrongState("It has no lockdown to undo.")
     if current.lockdown.undone_at is not None:
-        raise WrongState(f"Its lockdown was undone at {current.lockdown.undone_at:%Y-%m-%d %H:%M} UTC.")
+        when = f"{current.lockdown.undone_at:%Y-%m-%d %H:%M} UTC"
+        raise WrongState(f"Its {current.lockdown.name} was undone at {when}.")
     if current.state is State.RECEIVED:
         raise _wrong(current, "it is being processed")
     return current.lockdown, current.account
@@ -167,10 +168,13 @@ def way_back(current: Revocation) -> tuple[LockedDown, AccountFacts]:
 def unlocked(current: Revocation, undone: LockedDown, *, by: str, reason: str, now: datetime) -> Revocation:
     """Return the record after its lockdown was undone. A leak that was only blocked may work again."""
     opened = replace(current, lockdown=undone)
+    done = f"The {undone.name} was undone by {by}."
     if current.finding.credential is None:
-        return opened.reach(State.CLOSED, now=now, detail=f"The lockdown was undone by {by}. {_quoted(reason)}")
-    why = _quoted(reason)
-    detail = f"The lockdown was undone by {by}. The leaked credential was never revoked and may work again. {why}"
+        return opened.reach(State.CLOSED, now=now, detail=f"{done} {_quoted(reason)}")
+    is_revoked = current.execution is not None and current.execution.revokes
+    if is_revoked or undone.ineffective_at is not None or current.state is State.DISMISSED:
+        return opened  # it is no longer what keeps the leak out
+    detail = f"{done} The leaked credential was never revoked and may work again. {_quoted(reason)}"
     return opened.end(Reason.LOCKDOWN_UNDONE, now=now, detail=detail)
 
 

@@ -1,6 +1,7 @@
 """What the first revocation needs, and nothing else: a cold start pays for these imports alone."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from shared.actions.registry import ACTION_SPECS, Actions
 from shared.cloud.accounts import Accounts
@@ -18,8 +19,10 @@ from shared.containment.placement import Placement
 from shared.containment.rechecks import Rechecks
 from shared.containment.recovery import Recovery
 from shared.containment.repeated_reports import RepeatedReports
+from shared.containment.sas_in_use import SasInUse
 from shared.containment.service import Containment
 from shared.domain.decision.batch import Decider
+from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.retired_keys import RetiredKeys
 from shared.factories.connections import Connections, Process
 from shared.operations.warmup import WarmUp
@@ -32,6 +35,9 @@ from shared.persistence.secret_index import SecretIndex
 from shared.persistence.state_index import StateIndex
 from shared.persistence.store import Store
 from shared.persistence.unreadable_rows import UnreadableRows
+
+if TYPE_CHECKING:
+    from shared.cloud.sas_log import SasLog
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
@@ -99,6 +105,7 @@ class FastPath:
             principal_exists=self._connections.principal_exists,
             tenant_id=process.settings.tenant_id,
             retired=self._retired_keys,
+            sas_block_patience=process.settings.sas_block_time,
             clock=process.clock,
             new_id=process.new_id,
         )
@@ -121,8 +128,21 @@ class FastPath:
     def sessions(self) -> AccountSessions:
         store, accounts, actions = self.store, self.accounts, self.actions
         recovery = Recovery(store=store, accounts=accounts, actions=actions)
-        reader = AccountReader(store=store, accounts=accounts, actions=actions)
+        in_use = SasInUse(
+            lambda: self._sas_log, lambda: self._connections.governance.logged, policy=self._decision_policy
+        )
+        reader = AccountReader(store=store, accounts=accounts, actions=actions, sas_in_use=in_use)
         return AccountSessions(store=store, recovery=recovery, reader=reader, throttle=self._process.clients.pace)
+
+    @cached_property
+    def _decision_policy(self) -> DecisionPolicy:
+        return self._process.settings.decision_policy(ACTION_SPECS)
+
+    @cached_property
+    def _sas_log(self) -> "SasLog":
+        from shared.cloud.sas_log import SasLog
+
+        return SasLog(self._process.clients.logs, clock=self._process.clock)
 
     @cached_property
     def _dedup(self) -> DedupCache:
@@ -173,7 +193,7 @@ class FastPath:
             ),
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self.sessions,
-            decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),
+            decider=Decider(policy=self._decision_policy, retired=self._retired_keys),
             executor=PlanExecutor(store=store, actions=actions),
             repeats=repeats,
             one_record=OneRecord(store, self.secret_index, repeats),

@@ -68,7 +68,7 @@ class Http:
                 store=fast_path.store,
                 matcher=AccountMatcher(fast_path.accounts, keys, cloud=settings.cloud),
             ),
-            undo=fast_path.actions.lockdown.undo,
+            undo=fast_path.actions.undo,
             second_person=settings.second_person,
         )
 

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from shared.actions.registry import Actions
 from shared.domain.execution import Outcome, Verification
-from shared.domain.pending_steps import with_verification
+from shared.domain.pending_steps import awaits_verification, can_be_decided_anew, with_verification
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.followup.step import Done
 from shared.persistence.store import Store
 
+_UNTIL_WRITTEN = 5.0  # seconds; the sweep finds a record that took longer
 _ARM_LAG = timedelta(minutes=2)  # how long ARM's list of keys may lag behind ARM's own answer
 
 
@@ -27,7 +28,7 @@ class VerificationStep:
 
     def due_in(self, revocation: Revocation) -> float | None:
         """Due once an action was executed."""
-        is_due = revocation.state is State.CONTAINED and revocation.execution and revocation.account
+        is_due = awaits_verification(revocation) and revocation.execution and revocation.account
         return 0 if is_due else None
 
     async def run(self, revocation: Revocation) -> Done:
@@ -41,6 +42,10 @@ class VerificationStep:
             return _pending(revocation, verification, again=min(2.0 + waited.total_seconds() / 4, 30.0))
         if verification.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
             return Done(again=5.0)
+        if verification.outcome is Outcome.NOT_ENFORCED and can_be_decided_anew(revocation):
+            # Before it is written: should this instance stop then, containment goes on with what was written.
+            await self.store.accounts.add_waiting(revocation.to_weigh)
+            await self.store.queues.contain(revocation.fingerprint, delay=_UNTIL_WRITTEN)
         return Done(lambda current: with_verification(current, verification), " ".join(verification.evidence))
 
 

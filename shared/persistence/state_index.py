@@ -86,9 +86,10 @@ class StateIndex:
     async def note(self, revocation: Revocation) -> None:
         """Write that the record has reached its state, and that there is work to do. Idempotent."""
         writes = [self.note_state(revocation)]
-        before = revocation.written.state if revocation.written is not None else None
+        before = revocation.written
+        stays = before is not None and before.state in _STAYS_OPEN and before.reason is not Reason.IN_EFFECT
         # In these states its row is there: nothing takes it away before all is done.
-        if before not in _STAYS_OPEN or next_check(revocation) is not None:
+        if not stays or next_check(revocation) is not None:
             writes.append(self._open(revocation))
         await asyncio.gather(*writes)
 

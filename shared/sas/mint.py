@@ -50,15 +50,18 @@ def mint_read_token(
     key: str,
     policy: str | None = None,
     permissions: str | None = "r",
+    without_start: bool = False,
 ) -> str:
     """Return the query string of a service SAS: https only, on one resource, read only by default.
 
     `resource` is "container/name" for a blob, "share/path" for a file, and the name of a queue or table. `key` is
     base64. `starts`, `expires` or `permissions` is None where the stored access policy `policy` has it: Azure refuses
     a token that repeats a field of its policy. Without a policy all three are needed: a SAS expiration policy of the
-    account may require a start. Raises ValueError, which does not quote the key, when an argument is invalid.
+    account may require a start. Only a token that is to violate such a policy is one `without_start`: its `starts` is
+    None. Raises ValueError, which does not quote the key, when an argument is invalid.
     """
-    if policy is None and (starts is None or expires is None or permissions is None):
+    lacks_start = starts is None and not without_start
+    if policy is None and (lacks_start or expires is None or permissions is None):
         raise ValueError("A token without a stored access policy needs a period and permissions of its own.")
     parameters = _present(
         {

@@ -118,6 +118,7 @@ def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
         ActionKind.STORED_POLICY: str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
         ActionKind.DELEGATION_KEY: "all",
         ActionKind.LOCKDOWN: Lockdown.NETWORK.value,
+        ActionKind.SAS_EXPIRATION_BLOCK: "3650.00:00:00",
     }[action]
     tokens = () if action is ActionKind.LOCKDOWN else tuple(samples.execution().verification_tokens) * 4
     notes = ("It was changed, and this is what a person should know about that." * 3,) * 3

@@ -105,6 +105,8 @@ _FORMED = {
     "Filed.item_id": "Graph or Azure Resource Manager, or a hash of ours; not shown",
     "Filed.sink": "IncidentSink",
     "KeyDistribution.secret": "a pattern",
+    "LockedDown.kind": "check_target: see PolicyTarget.policy",
+    "SasPolicy.text": "JSON of Azure Resource Manager; in the ledger alone",
     "LockedDown.after": "JSON of Azure Resource Manager; in the history and the API",
     "LockedDown.before": "JSON of Azure Resource Manager; in the history and the API",
     "Notification.to": "a pattern for addresses",

@@ -65,7 +65,8 @@ function acts(record) {
     found.push({ name: 'retry', label: 'Undo the rejection' });
   }
   if (record.lockdown && !record.lockdown.undone_at && approver) {
-    found.push({ name: 'undoLockdown', label: 'Undo lockdown', danger: true });
+    const what = record.lockdown.action === 'lockdown' ? 'lockdown' : 'SAS policy';
+    found.push({ name: 'undoLockdown', label: `Undo ${what}`, danger: true });
   }
   return found;
 }

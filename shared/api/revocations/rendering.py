@@ -141,6 +141,7 @@ def _execution(execution: Execution) -> Json:
 def _lockdown(locked: LockedDown) -> Json:
     """Return a lockdown; `before` and `after` are ARM's properties."""
     return {
+        "action": locked.action,
         "kind": locked.kind,
         "at": locked.at,
         "before": json.loads(locked.before),

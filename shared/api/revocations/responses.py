@@ -14,7 +14,7 @@ from shared.domain.execution import KeyDistributionOutcome, Outcome
 from shared.domain.history import Integrity
 from shared.domain.named_alerts import MOST_LEFT_OUT
 from shared.domain.states import Reason, State
-from shared.domain.target import ActionKind, Lockdown
+from shared.domain.target import ActionKind
 from shared.sas import Kind, Service, Severity
 
 type Time = Annotated[datetime, Meta(tz=True)]
@@ -237,9 +237,10 @@ class KeyDistribution(Struct, frozen=True):
 
 
 class LockedDown(Struct, frozen=True):
-    """A lockdown of the account, with the properties that it changed."""
+    """A change that blocks the leak, a lockdown of the account for one, with the properties that it changed."""
 
-    kind: Lockdown
+    action: ActionKind
+    kind: Annotated[str, Meta(description="The target of the action, such as shared_key or a period.")]
     at: Time
     before: Annotated[Json, Meta(description="ARM's properties before the lockdown.")]
     after: Annotated[Json | None, Meta(description="ARM's properties since then, null while they are unknown.")]

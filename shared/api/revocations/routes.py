@@ -18,6 +18,7 @@ from shared.api.revocations.responses import Page, Revocations
 from shared.api.revocations.service import RevocationService
 from shared.domain.approval import AtDeadline
 from shared.domain.caller import Caller
+from shared.domain.pending_steps import awaits_verification
 from shared.domain.revocation import Revocation
 from shared.domain.states import State
 from shared.domain.transitions import held_to
@@ -27,8 +28,6 @@ from shared.sources import json_body
 _ANYONE = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _RESPONDERS = frozenset({Role.RESPONDER, Role.APPROVER})
 _APPROVERS = frozenset({Role.APPROVER})
-
-_UNDER_WAY = frozenset({State.RECEIVED, State.CONTAINED})  # states that change soon without a person
 
 
 class _Decide(Protocol):
@@ -64,7 +63,7 @@ class Responder:
         if records and asked.wait:
             left = max((until - self.clock()).total_seconds(), 0.0)
             records = await self.revocations.wait(tuple(record.fingerprint for record in records), seconds=left)
-            if _UNDER_WAY.isdisjoint(record.state for record in records):
+            if not any(map(_is_under_way, records)):
                 return self._several(records, status=200)
         return self._several(records, status=202)
 
@@ -142,3 +141,8 @@ def _body(request: func.HttpRequest) -> dict[str, Any]:
 
 def _id(request: func.HttpRequest) -> str:
     return requests.read_id(str(request.route_params.get("id", "")))
+
+
+def _is_under_way(record: Revocation) -> bool:
+    """Whether its state changes soon without a person."""
+    return record.state is State.RECEIVED or awaits_verification(record)

@@ -53,7 +53,7 @@ type Decision = Callable[[Revocation], Revocation]
 class RevocationService:
     """Carries out requests, and returns the records as they are afterwards.
 
-    `undo` puts back what a lockdown changed: `LockdownAction.undo`. `second_person` is the setting of that name.
+    `undo` puts back what a lockdown changed: `Actions.undo`. `second_person` is the setting of that name.
     """
 
     store: Store
@@ -174,7 +174,8 @@ class RevocationService:
             def unlock(current: Revocation) -> Revocation:
                 return transitions.unlocked(current, undone, by=str(caller), reason=why, now=now)
 
-            await self._write(fingerprint, unlock, at=now, what=f"Lockdown undone. Reason: {why}", caller=caller)
+            what = f"The {locked.name} was undone. Reason: {why}"
+            await self._write(fingerprint, unlock, at=now, what=what, caller=caller)
         return await self._follow_up(fingerprint)
 
     async def _require_settled(self, held: HeldLock) -> None:
@@ -294,7 +295,7 @@ class RevocationService:
 def _is_settled(record: Revocation) -> bool:
     """Whether the record won't change soon. A second search for its account follows after minutes."""
     awaits_second_search = record.state is State.RECEIVED and record.account_lookups > 0
-    return record.state in _SETTLED or awaits_second_search
+    return record.state in _SETTLED or record.reason is Reason.IN_EFFECT or awaits_second_search
 
 
 def _is_done(current: Revocation, at: datetime) -> bool:

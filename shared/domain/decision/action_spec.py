@@ -18,6 +18,7 @@ from shared.domain.execution import Execution, Plan
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.domain.text import Code, Line
+from shared.sas import Credential
 
 NOTIFY = "File the incident and notify the owners."
 """The step of every plan after its verification."""
@@ -74,6 +75,12 @@ class ActionSpec(ABC):
     used_text: ClassVar[str] = "{target}"
     recovery_texts: ClassVar[tuple[str, ...]] = ()
     still_accepted_text: ClassVar[Line] = ""
+    standing_text: ClassVar[str] = ""
+    """An open point while a change that blocks the leak stands; the action is in `BLOCKS_WHILE_IN_EFFECT`."""
+    undo_operation: ClassVar[str] = ""
+    """The operation on the account in ARM by which others undo the action; empty where it is none."""
+    counts_sas: ClassVar[bool] = False
+    """Whether a plan counts the SAS in use, so that the storage logs are read for it (`Snapshot.sas_in_use`)."""
     shared_key_text: ClassVar[str] = SHARED_KEY_IS_OFF
 
     @abstractmethod
@@ -95,6 +102,25 @@ class ActionSpec(ABC):
     @abstractmethod
     def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
         """Whether a leak with this verdict and plan of its own is revoked once `plan` of this action was executed."""
+
+    def settled_target(self, target: str, account: AccountFacts, *, limit: str | None) -> str:  # noqa: ARG002 -- a default
+        """Return the target that a plan on `account` has. `limit` is what the settings say of it, if anything."""
+        return target
+
+    def obstacle(self, account: AccountFacts, target: str, credential: Credential | None) -> str:  # noqa: ARG002 -- a default
+        """Return why the action does not work on the account, or does not stop `credential`; empty where it does.
+
+        One sentence. `credential` is None for an order.
+        """
+        return ""
+
+    def doubt(self, snapshot: Snapshot, target: str) -> str:  # noqa: ARG002 -- a default
+        """Return why only a person may decide on it, as a clause; empty where a rule may, too."""
+        return ""
+
+    def impact_read(self, snapshot: Snapshot, target: str) -> tuple[str, ...]:  # noqa: ARG002 -- a default
+        """Return which consumers stop working, as far as it was read of the account: more sentences of `impact`."""
+        return ()
 
     def title(self, target: str) -> str:
         """Return how people call `target`, with what it holds of text from outside made harmless."""

@@ -53,7 +53,7 @@ class Decider:
         return evaluate(
             finding,
             snapshot,
-            known=Known(own.approvals, own.liveness, own.signer) if is_own else Known(),
+            known=Known(own.approvals, own.liveness, own.signer, own.ineffective) if is_own else Known(),
             retired=self.retired,
             policy=self.policy,
             now=now,

@@ -34,6 +34,7 @@ class Known:
     approvals: tuple[Approval, ...] = ()
     liveness: Liveness | None = None
     signer: Signer | None = None
+    ineffective: ActionKind | None = None  # an action that Azure did not enforce for this leak
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def evaluate(
         verdict, found = by_key(known.signer, verdict, snapshot)
         if found is not None:
             return Evaluation(finding, verdict, found=found)
-        proposal = proposals.of_leak(signed, verdict, known.liveness)
+        proposal = proposals.of_leak(signed, verdict, known.liveness, without=known.ineffective)
         found = by_policy(known.signer, proposal.verdict, _reading(finding, snapshot), snapshot)
         if found is not None:
             return Evaluation(finding, replace(verdict, action=None), found=found)

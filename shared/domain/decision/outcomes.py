@@ -129,10 +129,10 @@ def same_target(one: Plan | None, other: Plan) -> bool:
 
 def has_its_own_turn(one: Evaluation, record: Revocation) -> bool:
     """Whether a batch of its own knows more about the leak: an approval, Azure's answer to the leaked token, which
-    key signed it before, or other accounts whose it may be.
+    key signed it before, other accounts whose it may be, or an action that did not stop it.
     """
     was_verified = record.signer is not None and one.verdict.reason in _MAY_BE_REVOKED
     may_be_elsewhere = bool(record.elsewhere.waiting) or one.finding.host != record.finding.host
     is_unknown = may_be_elsewhere and one.verdict.reason is not None
     asks = one.verdict.action is ActionKind.DELEGATION_KEY
-    return bool(record.approvals) or asks or was_verified or is_unknown
+    return bool(record.approvals) or asks or was_verified or is_unknown or record.ineffective is not None

@@ -11,6 +11,7 @@ from shared.domain.alert import AlertEvidence
 from shared.domain.caller import Caller
 from shared.domain.decision import plan as plans
 from shared.domain.decision import user_delegation
+from shared.domain.decision.action_spec import ActionSpec
 from shared.domain.decision.attribution import Verdict, dormant, named_policy, without_policy_name
 from shared.domain.decision.effective_permissions import as_granted
 from shared.domain.decision.policy import DecisionPolicy
@@ -19,7 +20,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.execution import Liveness, Plan
 from shared.domain.finding import Order
 from shared.domain.states import Reason
-from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
+from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, DELEGATION_KEYS, ActionKind, InvalidTarget
 from shared.domain.text import Foreign
 from shared.sas import Credential, Kind
 
@@ -43,11 +44,18 @@ class Proposals:
     policy: DecisionPolicy
     now: datetime
 
-    def of_leak(self, credential: Credential, verdict: Verdict, liveness: Liveness | None) -> Proposal:
-        """Return what to do about a leak, by the verdict on who signed it."""
+    def of_leak(
+        self,
+        credential: Credential,
+        verdict: Verdict,
+        liveness: Liveness | None,
+        *,
+        without: ActionKind | None = None,
+    ) -> Proposal:
+        """Return what to do about a leak, by the verdict on who signed it. `without` names an action that failed."""
         match verdict.action:
             case ActionKind.ACCOUNT_KEY:
-                return self._of_key(credential, verdict)
+                return self._of_key(credential, verdict, without=without)
             case ActionKind.STORED_POLICY:
                 return self._of_policy(credential, verdict)
             case ActionKind.DELEGATION_KEY:
@@ -67,7 +75,11 @@ class Proposals:
         verdict = Verdict(said, action=order.action)
         if order.action is ActionKind.STORED_POLICY:
             return self._of_policy_order(verdict, order)
-        return self._ordered(verdict, order, action.version(self.snapshot, order.target))
+        target = self._settled(order.action, order.target)
+        obstacle = action.obstacle(self._account, target, None)
+        if obstacle:
+            return Proposal(Verdict(f"{said} {obstacle}", reason=Reason.BLOCKED))
+        return self._ordered(verdict, replace(order, target=target), action.version(self.snapshot, target))
 
     def of_evidence(self, evidence: AlertEvidence) -> Proposal:
         """Return the plan that an alert asks for. It requires approval, because an alert proves nothing.
@@ -93,12 +105,12 @@ class Proposals:
         plan = self._order_plan(ActionKind.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
         return Proposal(verdict, plan, "an alert is evidence, but does not prove anything")
 
-    def _of_key(self, credential: Credential, verdict: Verdict) -> Proposal:
+    def _of_key(self, credential: Credential, verdict: Verdict, *, without: ActionKind | None) -> Proposal:
         rule = self._rule(credential)
         what = "The leaked text is" if credential.kind is Kind.ACCOUNT_KEY else "The leaked token was signed by"
         key = f"{verdict.key_name} of {self._account.name}"
         reason = f"{what} {key}, and regenerating that key is the only way to revoke it at once."
-        return Proposal(verdict, self._lockdown_by(rule) or self._key_plan(verdict, reason), rule)
+        return self._answered(verdict, rule, credential, self._key_plan(verdict, reason), without=without)
 
     def _of_policy(self, credential: Credential, verdict: Verdict) -> Proposal:
         target = named_policy(credential)
@@ -122,7 +134,7 @@ class Proposals:
             return Proposal(asleep, self._tombstone(reading, signed), rule)
         reason = f"{signed}, and revoking that policy revokes the token without changing the key."
         ending = self._plan(ActionKind.STORED_POLICY, str(target), version=reading.version, reason=reason)
-        return Proposal(verdict, self._lockdown_by(rule) or ending, rule)
+        return self._answered(verdict, rule, credential, ending)
 
     def _of_delegation(self, credential: Credential, verdict: Verdict, liveness: Liveness | None) -> Proposal:
         granted = as_granted(credential)
@@ -139,7 +151,7 @@ class Proposals:
         revoking = self._plan(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, version=version, reason=reason)
         if liveness is not None:
             verdict = replace(verdict, detail=f"{verdict.detail} {liveness.said}")
-        return Proposal(verdict, self._lockdown_by(rule) or revoking, doubt or rule)
+        return self._answered(verdict, rule, credential, revoking, doubt=doubt)
 
     def _of_policy_order(self, verdict: Verdict, order: Order) -> Proposal:
         reading = self.snapshot.policies.get(order.target)
@@ -171,12 +183,18 @@ class Proposals:
         return first_that_holds(self.policy.rules, granted, account=self._account.name, now=self.now)
 
     def _plan(self, action: ActionKind, target: str, *, version: str, reason: str) -> Plan:
-        return plans.make(self._account, self.policy.actions[action], target, version=version, reason=reason)
+        return self._made(self.policy.actions[action], target, version=version, reason=reason)
 
     def _order_plan(self, action: ActionKind, target: str, *, version: str, reason: str) -> Plan:
         spec = self.policy.actions[action]
         beside = spec.beside(self.snapshot, target)
-        return plans.make(self._account, spec, target, version=version, reason=reason, beside=beside)
+        return self._made(spec, target, version=version, reason=reason, beside=beside)
+
+    def _made(self, spec: ActionSpec, target: str, *, version: str, reason: str, beside: str = "") -> Plan:
+        """Return the plan, with what was read of its impact."""
+        plan = plans.make(self._account, spec, target, version=version, reason=reason, beside=beside)
+        read = spec.impact_read(self.snapshot, target)
+        return replace(plan, impact=(*read, *plan.impact)) if read else plan
 
     def _key_plan(self, verdict: Verdict, reason: str) -> Plan:
         """Return the plan to regenerate the one key that signed the leak; the other key is never regenerated."""
@@ -184,14 +202,35 @@ class Proposals:
             raise ValueError("this plan needs a verdict that names a key")
         return self._plan(ActionKind.ACCOUNT_KEY, verdict.key_name, version=verdict.key_sha256, reason=reason)
 
-    def _lockdown_by(self, rule: Rule) -> Plan | None:
-        """Return the lockdown that the rule asks for, None where it asks for the smallest action."""
-        kind = rule.remedy.lockdown
-        if kind is None:
-            return None
-        version = self.policy.actions[ActionKind.LOCKDOWN].version(self.snapshot, kind)
-        reason = f"Rule {rule.name} answers this leak with a lockdown, because {rule.why}."
-        return self._plan(ActionKind.LOCKDOWN, kind.value, version=version, reason=reason)
+    def _answered(
+        self,
+        verdict: Verdict,
+        rule: Rule,
+        credential: Credential,
+        smallest: Plan,
+        *,
+        doubt: str | None = None,
+        without: ActionKind | None = None,
+    ) -> Proposal:
+        """Return the action that the rule asks for, where it stops the leak: else the smallest one, and why."""
+        block = rule.remedy.block
+        if block is None or block.action is without:
+            return Proposal(verdict, smallest, doubt or rule)
+        spec = self.policy.actions[block.action]
+        target = self._settled(block.action, block.target or self.policy.limits[block.action])
+        obstacle = spec.obstacle(self._account, target, credential)
+        if obstacle:
+            reason = f"{smallest.reason} Rule {rule.name} asks for another action, which can't be used: {obstacle}"
+            return Proposal(verdict, replace(smallest, reason=reason), doubt or rule)
+        name = BLOCKS_WHILE_IN_EFFECT[block.action]
+        reason = f"Rule {rule.name} answers this leak with a {name}, because {rule.why}."
+        plan = self._plan(block.action, target, version=spec.version(self.snapshot, target), reason=reason)
+        return Proposal(verdict, plan, doubt or spec.doubt(self.snapshot, target) or rule)
+
+    def _settled(self, action: ActionKind, target: str) -> str:
+        """Return the target that a plan for `action` on this account has."""
+        limit = self.policy.limits.get(action)
+        return self.policy.actions[action].settled_target(target, self._account, limit=limit)
 
     def _tombstone(self, reading: PolicyReading, signed: str) -> Plan | None:
         """Return the plan to keep a policy that is gone from coming back, unless a tag asks for its deletion."""

@@ -1,12 +1,14 @@
 """The policy of decisions: the settings that they use, and the actions that they choose from. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
 from shared.domain.approval import AtDeadline
 from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.decision.rules import Rule
+from shared.domain.target import ActionKind
 
 
 class Mode(StrEnum):
@@ -19,7 +21,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPolicy:
-    """The settings that decide. `tag_modes` are the modes that an account's tag may choose; `tenant_id` is ours."""
+    """The settings that decide. `tag_modes` are the modes that an account's tag may choose; `tenant_id` is ours.
+
+    `limits` are what the settings say of an action's target (`ActionSpec.settled_target`).
+    """
 
     mode: Mode
     tag_modes: tuple[Mode, ...]
@@ -29,3 +34,4 @@ class DecisionPolicy:
     at_deadline: AtDeadline
     tenant_id: str
     actions: ActionSpecs
+    limits: Mapping[ActionKind, str] = field(default_factory=dict)

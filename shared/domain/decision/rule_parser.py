@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from shared.domain.decision.rules import Conditions, Remedy, Rule, RuleOutcome
-from shared.domain.target import Lockdown
+from shared.domain.target import ActionKind
 from shared.sas import Kind, Service, Severity
 
 _NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,39}")
@@ -81,7 +81,7 @@ def _wrong(rule: str, field: str, what: str) -> ValueError:
 def _check(rules: tuple[Rule, ...]) -> None:
     """Raise ValueError for a table that leaves a leak undecided, or that says what can't be meant."""
     for rule in rules:
-        _check_lockdown(rule)
+        _check_remedy(rule)
     for earlier, later in combinations(rules, 2):
         if earlier.name == later.name:
             raise _wrong(f"'{later.name}'", "name", "is another rule's, too")
@@ -91,16 +91,20 @@ def _check(rules: tuple[Rule, ...]) -> None:
         raise _wrong(f"'{rules[-1].name}'", "when", "must be empty: the last rule decides on whatever is left")
 
 
-def _check_lockdown(rule: Rule) -> None:
+def _check_remedy(rule: Rule) -> None:
     """A lockdown revokes nothing: a leaked key would be a leaked key again as soon as it is undone.
 
-    Switching shared key access off does not stop user delegation SAS at all: such a rule would do harm for nothing.
+    And where an action does not stop a kind of leak at all, such a rule would do harm for nothing.
     """
-    lockdown = rule.remedy.lockdown
-    if lockdown is not None and Kind.ACCOUNT_KEY in rule.when.kinds:
-        raise _wrong(f"'{rule.name}'", "with", "needs when.kinds without account_key: a lockdown revokes nothing")
-    if lockdown is Lockdown.SHARED_KEY and Kind.USER_DELEGATION_SAS in rule.when.kinds:
-        raise _wrong(f"'{rule.name}'", "with", "needs when.kinds without user_delegation_sas, which it does not stop")
+    block = rule.remedy.block
+    if block is None:
+        return
+    if Kind.ACCOUNT_KEY in rule.when.kinds:
+        what = "a lockdown" if block.action is ActionKind.LOCKDOWN else "that action"
+        raise _wrong(f"'{rule.name}'", "with", f"needs when.kinds without account_key: {what} revokes nothing")
+    missed = sorted(block.misses & rule.when.kinds)
+    if missed:
+        raise _wrong(f"'{rule.name}'", "with", f"needs when.kinds without {missed[0]}, which it does not stop")
 
 
 def _name(value: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.target import Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Credential, Kind, Service, Severity, assess, is_writable
 
 _SEVERITIES = tuple(Severity)  # from the lowest
@@ -23,19 +23,42 @@ class RuleOutcome(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What a rule answers a leak with: the smallest action that revokes it, or a lockdown of its account."""
+    """What a rule answers a leak with: the smallest action that revokes it, or one that blocks it."""
 
     SMALLEST = "smallest"
     LOCKDOWN_SHARED_KEY = "lockdown_shared_key"
     LOCKDOWN_NETWORK = "lockdown_network"
+    SAS_EXPIRATION_BLOCK = "sas_expiration_block"
 
     @property
-    def lockdown(self) -> Lockdown | None:
-        """What is locked, None where nothing is."""
-        return _LOCKDOWNS.get(self)
+    def block(self) -> "Block | None":
+        """The action that blocks the leak, None for the smallest one that revokes it."""
+        return _BLOCKS.get(self)
 
 
-_LOCKDOWNS = {Remedy.LOCKDOWN_SHARED_KEY: Lockdown.SHARED_KEY, Remedy.LOCKDOWN_NETWORK: Lockdown.NETWORK}
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An action that blocks leaks while it is in effect. `target` is None where the settings say it.
+
+    `misses` are the kinds of leaks that it does not keep out for good.
+    """
+
+    action: ActionKind
+    target: str | None
+    misses: frozenset[Kind]
+
+
+_BLOCKS = {
+    Remedy.LOCKDOWN_SHARED_KEY: Block(
+        ActionKind.LOCKDOWN, Lockdown.SHARED_KEY, frozenset({Kind.ACCOUNT_KEY, Kind.USER_DELEGATION_SAS})
+    ),
+    Remedy.LOCKDOWN_NETWORK: Block(ActionKind.LOCKDOWN, Lockdown.NETWORK, frozenset({Kind.ACCOUNT_KEY})),
+    Remedy.SAS_EXPIRATION_BLOCK: Block(
+        ActionKind.SAS_EXPIRATION_BLOCK,
+        None,
+        frozenset({Kind.ACCOUNT_KEY, Kind.POLICY_SAS, Kind.USER_DELEGATION_SAS}),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading
 from shared.domain.finding import Finding
+from shared.domain.logged_sas import LoggedTokens
 from shared.domain.target import ActionKind
 
 
@@ -20,7 +21,10 @@ class PastExecution:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that was read under the lock. `policies` are by the text of their targets (`evaluation.policy_of`)."""
+    """All that was read under the lock. `policies` are by the text of their targets (`evaluation.policy_of`).
+
+    `sas_in_use` is what the storage logs have of the account; None where nobody asked, or where they don't show it.
+    """
 
     account: AccountFacts
     keys: Mapping[str, AccountKey]
@@ -28,6 +32,7 @@ class Snapshot:
     executions: tuple[PastExecution, ...]
     at: datetime
     policies: Mapping[str, PolicyReading] = field(default_factory=dict)
+    sas_in_use: LoggedTokens | None = None
 
     def last(self, action: ActionKind, *, target: str | None = None) -> PastExecution | None:
         """Return the latest execution of `action`, on `target` if one is given; None if there is none."""

@@ -35,6 +35,8 @@ _VERIFICATION = {
     Outcome.PROVEN: "Verified revoked.",
     Outcome.ARM_ONLY: "Verified by ARM only: the data plane could not be checked.",
     Outcome.STILL_ALIVE: "STILL ACCEPTED: Azure accepts a test token of the same kind.",
+    Outcome.IN_EFFECT: "Blocked, not revoked.",
+    Outcome.NOT_ENFORCED: "NOT BLOCKED: Azure does not enforce the change.",
 }
 
 
@@ -202,8 +204,9 @@ def _open_points(revocation: Revocation) -> list[Line]:
         points.append(f"The new key was not written to Key Vault: {distribution.said}")
     if liveness is not None and liveness.alive is not True:
         points.append(liveness.said)
-    if revocation.lockdown is not None and revocation.lockdown.undone_at is None and revocation.execution is not None:
-        points.append("The account stays locked down until the lockdown is undone.")
+    locked = revocation.lockdown
+    if locked is not None and locked.undone_at is None and revocation.execution is not None:
+        points.append(ACTION_SPECS[locked.action].standing_text)
     verification = revocation.verification
     if verification is not None and verification.outcome is Outcome.ARM_ONLY:
         points.append("Check from a network with access to the account that such a token is rejected.")

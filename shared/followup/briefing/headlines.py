@@ -279,6 +279,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never changes.",
         "tampered": "The history of records was changed after it was written.",
         "still_alive": "The action ran, but what it should have stopped is still accepted.",
+        "in_effect": "The action blocks it, and does not revoke it.",
         "revived": "What had been revoked is valid again, so it is decided anew.",
     }
 )

@@ -70,6 +70,26 @@ class WhoChanged:
             return ChangedBy.nobody(Log.ACTIVITY, Unknown.AMBIGUOUS)
         return _by_arm(_last(unnamed), await self.principal())
 
+    async def of_operation(self, account: AccountFacts, operation: str, *, since: datetime) -> ChangedBy:
+        """Return who ran an operation of ARM on the account last since then, but for the app.
+
+        Several callers are ambiguous: the log need not have their requests. Raises TransientFailure.
+        """
+        try:
+            log = await self.activity.of(account, account.id, since=max(since, self.clock() - KEPT))
+        except Blocked as error:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=str(error))
+        if not log.complete:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=_TOO_MANY)
+        principal = await self.principal()
+        events = [each for each in log.succeeded(operation) if each.at is not None and each.at >= since]
+        others = [each for each in events if not _by_arm(each, principal).ours]
+        if not others:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_FOUND)
+        if len({(each.caller, each.object_id) for each in others}) > 1:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.AMBIGUOUS)
+        return _by_arm(_last(others), principal)
+
     async def of_policy(
         self, account: AccountFacts, target: PolicyTarget, *, since: datetime, own: Sequence[Execution] = ()
     ) -> ChangedBy:

@@ -93,6 +93,9 @@ class WhoChangedStep:
             if change.execution.action is ActionKind.ACCOUNT_KEY:
                 current, until = await self.accounts.facts(account), self.store.clock()
                 return await self.who.of_key(current, change.execution.target, since=change.since, until=until)
+            operation = ACTION_SPECS[change.execution.action].undo_operation
+            if operation:
+                return await self.who.of_operation(account, operation, since=change.since)
             target = PolicyTarget.parse(change.execution.target)
             return await self.who.of_policy(account, target, since=change.since, own=change.own)
         except Blocked as error:

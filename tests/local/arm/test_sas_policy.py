@@ -84,3 +84,17 @@ async def test_binding_is_unknown_to_older_versions(entra: Entra, tenant: Cloud,
         with pytest.raises(HttpResponseError) as caught:
             await update(older, BLOCK | BINDING)
     assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize("key", ["key1", "key2"])
+async def test_account_with_a_key_without_a_creation_time_takes_no_policy(
+    storage: StorageManagementClient, account: Account, key: str
+) -> None:
+    # azure-docs, sas-expiration-policy.md, "Do I need to rotate the account access keys first?"
+    del account.key_created[key]
+    with pytest.raises(HttpResponseError) as caught:
+        await update(storage, BLOCK)
+    assert caught.value.status_code == 400
+    assert "sasPolicy" not in account.properties
+    shown = (await storage.storage_accounts.get_properties("models", "robustmodels")).key_creation_time
+    assert getattr(shown, key) is None

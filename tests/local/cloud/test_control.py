@@ -333,6 +333,13 @@ async def test_state_shows_the_spans_of_application_insights(watched: Watched, c
     assert (span["trace"], span["name"], span["parent"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "contained", None)
 
 
+async def test_delay_of_sas_policies_can_be_set(watched: Watched, client: httpx.AsyncClient) -> None:
+    answers = [await client.post("/delays", json={"sas_policy_seconds": given}) for given in (2700, -1, "1", True)]
+
+    assert [answer.status_code for answer in answers] == [204, 400, 400, 400]
+    assert watched.cloud.sas_policy_seconds == 2700
+
+
 async def test_account_can_be_created_with_logs(watched: Watched, client: httpx.AsyncClient) -> None:
     made = await client.post("/accounts", json={"name": "logging", "logged": ["blob"]})
     wrong = await client.post("/accounts", json={"name": "other", "logged": ["everything"]})

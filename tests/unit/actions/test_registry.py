@@ -19,6 +19,7 @@ TARGETS = [
     (ActionKind.DELEGATION_KEY, DELEGATION_KEYS),
     (ActionKind.LOCKDOWN, Lockdown.SHARED_KEY.value),
     (ActionKind.LOCKDOWN, Lockdown.NETWORK.value),
+    (ActionKind.SAS_EXPIRATION_BLOCK, "7.00:00:00"),
 ]
 
 
@@ -56,6 +57,9 @@ def test_valid_target(action: ActionKind, target: str) -> None:
         (ActionKind.STORED_POLICY, f"blob/models/{'x' * 65}"),
         (ActionKind.DELEGATION_KEY, "key1"),
         (ActionKind.LOCKDOWN, "everything"),
+        (ActionKind.SAS_EXPIRATION_BLOCK, "a week"),
+        (ActionKind.SAS_EXPIRATION_BLOCK, "0.00:00:00"),
+        (ActionKind.SAS_EXPIRATION_BLOCK, "4000.00:00:00"),
     ],
 )
 def test_invalid_target_is_refused_and_not_repeated(action: ActionKind, target: str) -> None:

@@ -210,3 +210,46 @@ def test_alert_beyond_the_first_reports_is_closed_and_does_not_hold_up_the_recor
     assert open_alerts(record) == (samples.ALERT,)
     assert closable(record)
     assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)
+
+
+# what blocks a leak
+
+
+BLOCK = replace(samples.execution(), action=ActionKind.SAS_EXPIRATION_BLOCK, target="7.00:00:00")
+BLOCKING = LockedDown("7.00:00:00", NOW, "{}", "{}", action=ActionKind.SAS_EXPIRATION_BLOCK)
+
+
+def blocked(**changed: Any) -> Revocation:
+    return samples.revocation(state=State.CONTAINED, execution=BLOCK, lockdown=BLOCKING, **changed)
+
+
+def test_verified_block_is_contained_in_effect_and_waits_for_nothing() -> None:
+    verified = with_verification(blocked(), Verification(Outcome.IN_EFFECT, LATER, ("seen",)))
+
+    assert verified is not None
+    assert (verified.state, verified.reason) == (State.CONTAINED, Reason.IN_EFFECT)
+    assert not closable(verified)
+    assert with_verification(verified, Verification(Outcome.STILL_ALIVE, LATER, ("seen",))) is None
+
+
+def test_block_that_is_not_enforced_has_its_leak_decided_on_anew_without_it() -> None:
+    known = blocked(key_name="key2", key_sha256=samples.SIGNER.key_sha256)
+
+    again = with_verification(known, Verification(Outcome.NOT_ENFORCED, LATER, ("late",)))
+
+    assert again is not None
+    assert (again.state, again.execution) == (State.RECEIVED, None)
+    assert again.ineffective is ActionKind.SAS_EXPIRATION_BLOCK
+
+
+def test_order_of_a_block_that_is_not_enforced_has_failed() -> None:
+    order = samples.ordered(ActionKind.SAS_EXPIRATION_BLOCK, "7.00:00:00")
+
+    failed = with_verification(blocked(finding=order), Verification(Outcome.NOT_ENFORCED, LATER, ("late",)))
+
+    assert failed is not None
+    assert (failed.state, failed.reason) == (State.FAILED, Reason.STILL_ALIVE)
+
+
+def test_sas_policy_may_stay_once_the_leak_is_revoked() -> None:
+    assert closable(done(lockdown=BLOCKING))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.execution import LockedDown
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
@@ -67,3 +68,21 @@ def test_key_and_token_without_an_end_are_watched_for_ever() -> None:
 )
 def test_nothing_else_is_watched(leak: Revocation) -> None:
     assert (watch(leak), watched_until(leak)) == (Watch.NOTHING, None)
+
+
+BLOCK = replace(samples.execution(), action=ActionKind.SAS_EXPIRATION_BLOCK, target="7.00:00:00")
+LOCKED = LockedDown("7.00:00:00", NOW, "{}", "{}", action=ActionKind.SAS_EXPIRATION_BLOCK)
+
+
+@pytest.mark.parametrize("reason", [Reason.IN_EFFECT, Reason.STILL_ALIVE])
+def test_leak_that_a_sas_policy_keeps_out_is_watched_and_ends_with_the_token(reason: Reason) -> None:
+    blocked = record(reason, execution=BLOCK, lockdown=LOCKED)
+    assert (watch(blocked), watched_until(blocked)) == (Watch.BLOCKED, FOR_EVER)
+
+
+def test_order_of_a_sas_policy_is_watched_until_it_is_undone() -> None:
+    order = samples.ordered(ActionKind.SAS_EXPIRATION_BLOCK, "7.00:00:00")
+    nobody = {"key_name": None, "key_sha256": None, "signer": None}
+    blocked = record(Reason.IN_EFFECT, finding=order, execution=BLOCK, lockdown=LOCKED, **nobody)
+    undone = replace(blocked, lockdown=replace(LOCKED, undone_at=NOW))
+    assert [watched_until(one) for one in (blocked, undone)] == [FOR_EVER, None]

@@ -171,6 +171,7 @@ def test_refusal_says_when_the_action_is_tried_again_and_only_while_it_is() -> N
 
 def test_lockdown_has_arm_properties() -> None:
     assert shown(RECORDS["full"])["lockdown"] == {
+        "action": "lockdown",
         "kind": "shared_key",
         "at": "2026-11-21T10:00:00Z",
         "before": {"allowSharedKeyAccess": True},

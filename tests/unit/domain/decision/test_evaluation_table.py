@@ -1,7 +1,7 @@
 """What holds for every kind by action by verdict by mode by liveness by policy by approval."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -36,9 +36,10 @@ class Case:
 
     def evaluated(self, known: Known) -> Evaluation:
         readings = (samples.reading(self.state),) if self.state is not None else ()
+        read = snapshot(keys=KEYS if self.genuine else NEW_KEYS, readings=readings)
         return evaluated(
             self.finding,
-            snapshot(keys=KEYS if self.genuine else NEW_KEYS, readings=readings),
+            replace(read, account=replace(read.account, keys_created=dict.fromkeys(KEY_NAMES, samples.NOW))),
             known=known,
             mode=self.mode,
         )
@@ -91,6 +92,7 @@ def cases() -> Iterator[Case]:
         (ActionKind.DELEGATION_KEY, DELEGATION_KEYS),
         (ActionKind.LOCKDOWN, "network"),
         (ActionKind.LOCKDOWN, "shared_key"),
+        (ActionKind.SAS_EXPIRATION_BLOCK, "7.00:00:00"),
     )
     for order, mode, state, approved in product(orders, modes, (None, *PolicyState), approvals):
         yield Case("", order, True, mode, None, state, approved)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from shared.domain.decision.rule_parser import parse
 from shared.domain.decision.rules import Conditions, Remedy, RuleOutcome, default_rules, first_that_holds
-from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
 from tests.support import samples
 from tests.support.paths import ROOT
@@ -212,6 +211,13 @@ def test_user_delegation_sas_is_not_answered_with_what_does_not_stop_it() -> Non
     assert parse(table({**RULE, "with": "lockdown_network", "when": when}, LAST))
 
 
+@pytest.mark.parametrize("kind", ["account_key", "policy_sas", "user_delegation_sas"])
+def test_sas_expiration_policy_is_no_answer_to_what_it_does_not_stop(kind: str) -> None:
+    rule = {**RULE, "with": "sas_expiration_block"}
+    assert f"without {kind}" in refusal(table({**rule, "when": {"kinds": ["account_sas", kind]}}, LAST))
+    assert parse(table({**rule, "when": {"kinds": ["account_sas", "service_sas"]}}, LAST))
+
+
 # anything
 
 _JSON = st.recursive(
@@ -287,5 +293,4 @@ def test_every_table_that_is_accepted_decides_every_leak(rules: list[dict[str, A
     rule = first_that_holds(accepted, credential, account=ACCOUNT, now=NOW)
 
     assert rule in accepted
-    assert rule.remedy.lockdown is None or credential.kind is not Kind.ACCOUNT_KEY
-    assert rule.remedy.lockdown is not Lockdown.SHARED_KEY or credential.kind is not Kind.USER_DELEGATION_SAS
+    assert rule.remedy.block is None or credential.kind not in rule.remedy.block.misses

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.decision.rules import Conditions, Remedy, RuleOutcome, default_rules, first_that_holds
-from shared.domain.target import Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Credential, Kind, Service, Severity, assess
 from tests.support import samples
 from tests.support.samples import ACCOUNT, NOW, leak
@@ -216,5 +216,14 @@ def test_narrow_conditions_imply_wide_ones_and_not_the_other_way_round(narrow: C
 # remedies
 
 
-def test_remedy_names_what_it_locks() -> None:
-    assert [remedy.lockdown for remedy in Remedy] == [None, Lockdown.SHARED_KEY, Lockdown.NETWORK]
+def test_remedy_names_the_action_that_blocks_and_its_target() -> None:
+    assert [remedy.block and (remedy.block.action, remedy.block.target) for remedy in Remedy] == [
+        None,
+        (ActionKind.LOCKDOWN, Lockdown.SHARED_KEY),
+        (ActionKind.LOCKDOWN, Lockdown.NETWORK),
+        (ActionKind.SAS_EXPIRATION_BLOCK, None),
+    ]
+
+
+def test_default_table_blocks_nothing() -> None:
+    assert {rule.remedy for rule in default_rules(act_alone_hours=24)} == {Remedy.SMALLEST}
