@@ -128,7 +128,8 @@ class ExpirationCheck:
             return Verification(Outcome.IN_EFFECT, self.clock(), evidence)
         if self.clock() - since < self.patience:
             return Verification(Outcome.PENDING, self.clock(), evidence)
-        late = f"Azure did not enforce the SAS expiration policy within {self.patience.total_seconds() / 60:.0f} min."
+        waited = f"{self.patience.total_seconds() / 60:.0f} minutes"
+        late = f"Nothing showed within {waited} that Azure enforces the SAS expiration policy."
         return Verification(Outcome.NOT_ENFORCED, self.clock(), (late, *evidence))
 
     async def _try(

@@ -84,7 +84,7 @@ async function showRecord(id) {
       await route();
     })));
   }
-  if (PROCESSING.has(record.state)) setTimeout(() => { if (view === shown) guarded(() => showRecord(id)); }, REFRESH);
+  if (PROCESSING.has(record.state) && record.reason !== 'in_effect') setTimeout(() => { if (view === shown) guarded(() => showRecord(id)); }, REFRESH);
 }
 
 function showReport() {

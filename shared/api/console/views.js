@@ -27,6 +27,7 @@ export const states = Object.entries(STATES);
 
 const TERMS = {
   loose: 'unattributed', other_service: 'not of Azure Storage', still_alive: 'still accepted', proven: 'verified revoked', arm_only: 'confirmed by Azure Resource Manager only',
+  in_effect: 'blocked, not revoked',
 };
 
 /** Returns a value of the API as people read it. */

@@ -205,7 +205,7 @@ def _open_points(revocation: Revocation) -> list[Line]:
     if liveness is not None and liveness.alive is not True:
         points.append(liveness.said)
     locked = revocation.lockdown
-    if locked is not None and locked.undone_at is None and revocation.execution is not None:
+    if locked is not None and locked.after and locked.undone_at is None:
         points.append(ACTION_SPECS[locked.action].standing_text)
     verification = revocation.verification
     if verification is not None and verification.outcome is Outcome.ARM_ONLY:
