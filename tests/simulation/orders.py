@@ -39,10 +39,13 @@ class PlannedOrder:
 
 @dataclass(frozen=True)
 class PlannedLockdown:
-    """Ada orders a lockdown at `at`, and `approvers` approve it. `undone_after` that it is undone; None: never."""
+    """Ada orders what blocks an account at `at`, and `approvers` approve it.
+
+    `undone_after` that it is undone; None: never. `kind` is the target of a lockdown, or `SAS_PERIOD`.
+    """
 
     account: str
-    kind: str  # "shared_key" | "network"
+    kind: str  # "shared_key" | "network" | SAS_PERIOD
     at: float
     approvers: tuple[Approver, ...]
     undone_after: float | None
@@ -68,12 +71,18 @@ def orders(rng: random.Random, accounts: Sequence[PlannedAccount]) -> Iterator[P
         yield PlannedOrder(account.name, key_name, made, at, rng.choice(_APPROVERS))
 
 
+SAS_PERIOD = "7.00:00:00"
+"""The target of an order of a SAS expiration policy."""
+
+
 def lockdowns(rng: random.Random, accounts: Sequence[PlannedAccount]) -> Iterator[PlannedLockdown]:
-    """Yield one lockdown."""
+    """Yield one lockdown, or a SAS expiration policy in its place."""
+    account, kind = rng.choice(accounts).name, rng.choice(("shared_key", "network"))
+    at = rng.uniform(0.0, REPORTED_WITHIN)
     yield PlannedLockdown(
-        account=rng.choice(accounts).name,
-        kind=rng.choice(("shared_key", "network")),
-        at=rng.uniform(0.0, REPORTED_WITHIN),
+        account=account,
+        kind=SAS_PERIOD if int(at * 1000) % 3 == 0 else kind,
+        at=at,
         approvers=rng.choice(((_BOB,), (_BOB,), (_APP, _BOB), (_ADA, _APP), ())),
         undone_after=rng.choice((None, rng.uniform(60.0, 3600.0), rng.uniform(60.0, 3600.0))),
     )

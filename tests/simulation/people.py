@@ -13,7 +13,7 @@ from shared.domain.target import ActionKind
 from shared.errors import SasquashError
 from tests.simulation.acts import HandRotation, Lock, PutBack
 from tests.simulation.leaks import unleaked
-from tests.simulation.orders import Approver, PlannedLockdown
+from tests.simulation.orders import SAS_PERIOD, Approver, PlannedLockdown
 from tests.simulation.policies import ends_in
 from tests.simulation.scenario import Decision, Scenario
 from tests.simulation.world import ByHand, World
@@ -124,7 +124,8 @@ async def _put_back(world: World, planned: PutBack) -> None:
 
 
 async def _ordered(app: Any, *, planned: PlannedLockdown) -> str | None:
-    request = OrderRequest(planned.account, ActionKind.LOCKDOWN, planned.kind, "It leaks.")
+    action = ActionKind.SAS_EXPIRATION_BLOCK if planned.kind == SAS_PERIOD else ActionKind.LOCKDOWN
+    request = OrderRequest(planned.account, action, planned.kind, "It leaks.")
     try:
         record = await app.http.revocations.order(request, caller=_ADA)
     except SasquashError:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
+from shared.domain.states import Reason, State
 from shared.domain.target import ActionKind
 from tests.simulation.judgment.case import Case
 from tests.simulation.judgment.rules import Rule, Violation
 from tests.simulation.leaks import Kind
+from tests.simulation.orders import SAS_PERIOD
 
 _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 
@@ -49,6 +50,7 @@ def _lockdowns(case: Case, account: str) -> Iterator[Violation]:
     is_locked = {
         "shared_key": properties["allowSharedKeyAccess"] is False,
         "network": properties["networkAcls"]["defaultAction"] == "Deny",
+        SAS_PERIOD: properties.get("sasPolicy", {}).get("expirationAction") == "Block",
     }
     for kind, locked in is_locked.items():
         of_kind = [one for one in case.records.values() if one.lockdown is not None and one.account_name == account]
@@ -59,7 +61,7 @@ def _lockdowns(case: Case, account: str) -> Iterator[Violation]:
         if in_force and not locked:
             yield Violation(Rule.LOCKDOWNS, f"{account} is open ({kind}), and a record says that it is locked")
         for record in of_kind:
-            if record.state not in _ENDS:
+            if record.state not in _ENDS and record.reason is not Reason.IN_EFFECT:
                 yield Violation(Rule.LOCKDOWNS, f"a lockdown of {account} is still {record.state}: {record.detail}")
             if record.execution is not None and len(_people(record)) < 2:
                 yield Violation(
