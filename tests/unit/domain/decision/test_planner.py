@@ -399,3 +399,22 @@ def test_key_of_unknown_age_may_have_signed_it() -> None:
     undated = replace(made, snapshot=replace(made.snapshot, keys=keys))
 
     assert undated.of_evidence(samples.evidence(seen_at=NOW - HOUR)).plan is not None
+
+
+# actions that block
+
+
+def test_order_that_the_account_can_not_take_is_blocked_and_says_why() -> None:
+    """The account does not say when its keys were made."""
+    proposal = of_order(ActionKind.SAS_EXPIRATION_BLOCK, "7.00:00:00")
+
+    assert (proposal.plan, proposal.verdict.reason) == (None, Reason.BLOCKED)
+    assert "creation time" in proposal.verdict.detail
+
+
+def test_leak_that_the_action_of_its_rule_would_not_stop_gets_the_smallest_action() -> None:
+    proposal = of_leak(samples.account_sas(key_name="key1"), rules=locking("sas_expiration_block", "account_sas"))
+
+    plan = plan_of(proposal)
+    assert (plan.action, rule_of(proposal)) == (ActionKind.ACCOUNT_KEY, "lock")
+    assert "Rule lock asks for another action, which can't be used: " in plan.reason
