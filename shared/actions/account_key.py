@@ -13,7 +13,7 @@ from typing import override
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountRegenerateKeyParameters
 
-from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered
+from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered, services_of
 from shared.actions.az_cli import CliAccount
 from shared.actions.verification import Verifier
 from shared.cloud.account_keys import listed_keys, sas_keys
@@ -130,8 +130,7 @@ class AccountKeyAction(ContainmentAction):
     @override
     async def mint(self, job: Job) -> tuple[VerificationToken, ...]:
         """Return a token for each service that the leak is for."""
-        credential = job.record.finding.credential
-        services = credential.services if credential is not None else job.account.endpoints.keys()
+        services = services_of(job.record, job.account)
         return self.verifier.mint(job.account, services, key=job.snapshot.keys[job.plan.target].value)
 
     @override

@@ -1,6 +1,6 @@
 """The one interface of all containment actions. `actions/registry.py` has them by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol
@@ -15,6 +15,7 @@ from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES
 from shared.errors import WrongState
 from shared.persistence.account_rows import Attributed, Intent, Rotation
+from shared.sas import Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,12 @@ class ContainmentAction(Protocol):
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:  # noqa: ARG002 -- a default
         """Undo the execution. Raises WrongState where that is not possible, TransientFailure or Blocked."""
         raise WrongState("This action can't be undone.")
+
+
+def services_of(record: Revocation, account: AccountFacts) -> Iterable[Service]:
+    """Return the services that a leak is for; all of the account where it is not known."""
+    credential = record.finding.credential
+    return credential.services if credential is not None else account.endpoints.keys()
 
 
 def signer(keys: Mapping[str, AccountKey], key_name: str | None) -> AccountKey:

@@ -8,32 +8,26 @@ between our reading and our writing is lost; what changed before or after that i
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import KW_ONLY, dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import override
 
-from azure.mgmt.storage.aio import StorageManagementClient
-from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
+from azure.mgmt.storage.models import StorageAccount
 
 from shared.actions import lockdown_settings as settings
-from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered
+from shared.actions.action import Executed, Job
+from shared.actions.blocking import BlockingAction
 from shared.actions.lockdown_settings import Properties
 from shared.cloud.accounts import Access, AccountRef
-from shared.cloud.arm_write import answered, once
-from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec, StateText, Tone
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.execution import Execution, LockedDown, Outcome, Plan, Verification, VerificationToken
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
 from shared.domain.target import ActionKind, InvalidTarget, Lockdown
 from shared.domain.text import Code, Line, RichText
-from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
-from shared.persistence.account_rows import Attributed
+from shared.errors import Blocked, WrongState
 
 _UPDATE_TIMEOUT = 25.0  # seconds; within persistence.accounts.EXECUTION_TIME
 
@@ -163,15 +157,10 @@ class LockdownSpec(ActionSpec):
 
 
 @dataclass(frozen=True)
-class LockdownAction(ContainmentAction):
-    """Locks accounts down, and undoes it. `client_for` takes a subscription."""
+class LockdownAction(BlockingAction):
+    """Locks accounts down, and undoes it."""
 
     spec = LockdownSpec()
-
-    client_for: Callable[[str], StorageManagementClient]
-    _: KW_ONLY
-    clock: Callable[[], datetime]
-    new_id: Callable[[], str]
 
     @override
     def way_back(self, job: Job) -> LockedDown | None:
@@ -189,27 +178,28 @@ class LockdownAction(ContainmentAction):
             raise ValueError("a lockdown needs its way back")
         if (locked.action, locked.kind) != (ActionKind.LOCKDOWN, kind):
             raise Blocked(f"The record is of another {locked.name} ({locked.kind}), which has to be undone first.")
-        standing = self._standing(account, locked)
+        standing = self.standing(account, locked)
         if standing is not None:
             return standing
         current = settings.current(account, kind)
         correlation_id = self.new_id()
         doing = f"Locking {account.name} down ({kind})"
-        wanted, confirmed_by = settings.change(settings.locked(kind, current)), "answer"
-        try:
-            after = settings.properties_of(
-                kind, Access.of(await self._update(account, wanted, correlation_id, doing=doing))
-            )
-        except TransientFailure as error:
-            if error.had_no_effect:
-                raise
-            after, confirmed_by = await self._read_back(kind, account, error), "listing"
+        answer, confirmed_by = await self.changed(
+            account,
+            settings.change(settings.locked(kind, current)),
+            correlation_id,
+            doing=doing,
+            within=_UPDATE_TIMEOUT,
+            is_in_force=lambda found: settings.is_locked(kind, _properties(found, kind)),
+        )
+        after = _properties(answer, kind)
         if not settings.is_locked(kind, after):
             raise Blocked(f"{doing}: ARM answered, but it is still open. Check for an Azure policy that opens it.")
-        execution = self._execution(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
+        execution = self.execution(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
         return Executed(execution, replace(locked, before=settings.text_of(current), after=settings.text_of(after)))
 
-    def _standing(self, account: AccountFacts, locked: LockedDown) -> Executed | None:
+    @override
+    def standing(self, account: AccountFacts, locked: LockedDown) -> Executed | None:
         """Return the execution if `account` is locked already, perhaps by an earlier attempt. Raises Blocked."""
         kind = Lockdown(locked.kind)
         current = settings.current(account, kind)
@@ -217,35 +207,8 @@ class LockdownAction(ContainmentAction):
             return None
         unchanged = not settings.differences(current, json.loads(locked.before))
         notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
-        execution = self._execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
+        execution = self.execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
         return Executed(execution, replace(locked, after=settings.text_of(current)))
-
-    async def _read_back(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> Properties:
-        """Return the account's properties after an update whose answer was `lost`.
-
-        Raises `lost` where they can't be read, and TransientFailure where the update had no effect.
-        """
-        try:
-            after = settings.properties_of(kind, Access.of(await self._read(account)))
-        except SasquashError:
-            raise lost from None
-        if not settings.is_locked(kind, after):
-            raise TransientFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
-        return after
-
-    def _execution(
-        self, kind: Lockdown, *, confirmed_by: str, correlation_id: str | None, notes: tuple[str, ...] = ()
-    ) -> Execution:
-        return Execution(
-            action=ActionKind.LOCKDOWN,
-            target=kind,
-            at=self.clock(),
-            old_sha256="",
-            new_sha256="",
-            confirmed_by=confirmed_by,
-            correlation_id=correlation_id,
-            notes=notes,
-        )
 
     @override
     async def verify(self, execution: Execution, account: AccountFacts, record: Revocation) -> Verification:
@@ -254,7 +217,7 @@ class LockdownAction(ContainmentAction):
         if locked is None:
             raise Blocked("The record does not say how the account was before its lockdown. Check it in ARM.")
         kind = Lockdown(execution.target)
-        current = settings.properties_of(kind, Access.of(await self._read(account)))
+        current = _properties(await self.read(account), kind)
         shown, gone = (line.format(account=account.name) for line in _SHOWN[kind])
         if not settings.is_locked(kind, current):
             return Verification(Outcome.STILL_ALIVE, self.clock(), (gone,))
@@ -263,30 +226,6 @@ class LockdownAction(ContainmentAction):
             (f"{' and '.join(changed)} changed since: the lockdown can only be undone by hand.",) if changed else ()
         )
         return Verification(Outcome.ARM_ONLY, self.clock(), (shown, *by_hand, _NOT_REVOKED))
-
-    @override
-    async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:
-        """Return the lockdown if it is in force: the way back was recorded before."""
-        return next((found for _, found in self._in_force(left.account, left.noted)), None)
-
-    @override
-    def settle_unnoted(self, left: Interrupted) -> Recovered | None:
-        """Return a lockdown that is in force, and whose way back was recorded for one of the leaks."""
-        for record, found in self._in_force(left.account, left.others):
-            target = found.execution.target
-            noted = Attributed(record.fingerprint, ActionKind.LOCKDOWN, target, version="")
-            return Recovered(noted, found, at=left.predecessor.acquired_at)
-        return None
-
-    def _in_force(
-        self, account: AccountFacts, records: Iterable[Revocation]
-    ) -> Iterator[tuple[Revocation, Executed]]:
-        for record in records:
-            locked = record.lockdown
-            if record.state is State.RECEIVED and locked is not None and locked.action is ActionKind.LOCKDOWN:
-                standing = self._standing(account, locked)
-                if standing is not None:
-                    yield record, standing
 
     @override
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:
@@ -309,7 +248,7 @@ class LockdownAction(ContainmentAction):
         after: Properties,
         account: AccountRef | AccountFacts,
     ) -> None:
-        current = settings.properties_of(kind, Access.of(await self._read(account)))
+        current = _properties(await self.read(account), kind)
         if not settings.differences(current, before):
             return
         changed = settings.differences(current, after)
@@ -319,26 +258,15 @@ class LockdownAction(ContainmentAction):
                 "Check the account, and open it by hand if that is right (az storage account update)."
             )
         doing = f"Undoing the lockdown ({kind}) of {account.name}"
-        answer = await self._update(account, settings.change(before), self.new_id(), doing=doing)
-        left = settings.differences(settings.properties_of(kind, Access.of(answer)), before)
+        answer = await self.update(
+            account, settings.change(before), self.new_id(), doing=doing, within=_UPDATE_TIMEOUT
+        )
+        left = settings.differences(_properties(answer, kind), before)
         if left:
             raise Blocked(
                 f"{doing}: ARM answered, but {' and '.join(left)} is not what it was. Check for an Azure policy."
             )
 
-    async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
-        client = self.client_for(account.subscription)
-        with translate_errors(f"Reading account {account.name}", meaning=from_account):
-            return await client.storage_accounts.get_properties(account.resource_group, account.name)
 
-    async def _update(
-        self, account: AccountRef | AccountFacts, properties: Properties, correlation_id: str, *, doing: str
-    ) -> StorageAccount:
-        client = self.client_for(account.subscription)
-        async with answered(doing, within=_UPDATE_TIMEOUT, meaning=from_account):
-            return await client.storage_accounts.update(
-                account.resource_group,
-                account.name,
-                StorageAccountUpdateParameters({"properties": properties}),
-                **once(correlation_id),
-            )
+def _properties(account: StorageAccount, kind: Lockdown) -> Properties:
+    return settings.properties_of(kind, Access.of(account))

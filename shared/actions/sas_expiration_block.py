@@ -6,51 +6,43 @@ policy, so the record stays open until the key is regenerated.
 ARM: Storage Accounts - Update (2026-09-01), SasPolicy. ARM has no ETag for an account.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import override
 
-from azure.mgmt.storage.aio import StorageManagementClient
-from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
+from azure.mgmt.storage.models import StorageAccount
 
 from shared.actions import sas_expiration_policy as policies
-from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered, signer
+from shared.actions.action import Executed, Job, services_of, signer
+from shared.actions.blocking import BlockingAction
 from shared.actions.sas_expiration_check import ExpirationCheck
 from shared.actions.sas_expiration_policy import Policy
 from shared.actions.sas_expiration_spec import SasExpirationBlockSpec, period_of
 from shared.cloud.accounts import AccountRef, sas_policy_of
-from shared.cloud.arm_write import answered, once
-from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts, AccountKey, SasPolicy
 from shared.domain.execution import Execution, LockedDown, Outcome, Verification, VerificationToken
 from shared.domain.revocation import Revocation
-from shared.domain.states import State
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
-from shared.persistence.account_rows import Attributed
+from shared.errors import Blocked, WrongState
 from shared.sas import Service
 
 _UPDATE_TIMEOUT = 20.0  # seconds; with the tries before it within persistence.accounts.EXECUTION_TIME
 
 
 @dataclass(frozen=True)
-class SasExpirationBlockAction(ContainmentAction):
-    """Sets SAS expiration policies, and undoes it. `client_for` takes a subscription; `keys` lists key1 and key2."""
+class SasExpirationBlockAction(BlockingAction):
+    """Sets SAS expiration policies, and undoes it. `keys` lists key1 and key2."""
 
     spec = SasExpirationBlockSpec()
 
-    client_for: Callable[[str], StorageManagementClient]
     check: ExpirationCheck
     keys: Callable[[AccountFacts], Awaitable[Mapping[str, AccountKey]]]
-    _: KW_ONLY
-    clock: Callable[[], datetime]
-    new_id: Callable[[], str]
 
     @override
     async def mint(self, job: Job) -> tuple[VerificationToken, ...]:
         """Return a SAS without a start for each service that the leak is for."""
-        return self.check.mint(job.account, _services(job.record, job.account), key=job.signer.value)
+        return self.check.mint(job.account, services_of(job.record, job.account), key=job.signer.value)
 
     @override
     def way_back(self, job: Job) -> LockedDown | None:
@@ -79,19 +71,30 @@ class SasExpirationBlockAction(ContainmentAction):
         wanted, correlation_id = policies.blocking(current, period), self.new_id()
         doing = f"Setting the SAS expiration policy of {account.name}"
         accepted = await self.check.before(tokens)
-        confirmed_by = "answer"
-        try:
-            answer = await self._update(account, wanted, correlation_id, doing=doing)
-        except TransientFailure as error:
-            if error.had_no_effect:
-                raise
-            answer, confirmed_by = await self._read_back(account, period, error), "listing"
+        answer, confirmed_by = await self.changed(
+            account,
+            _properties(wanted),
+            correlation_id,
+            doing=doing,
+            within=_UPDATE_TIMEOUT,
+            is_in_force=lambda found: policies.is_in_force(sas_policy_of(found), period),
+        )
         after = sas_policy_of(answer)
         if not policies.is_in_force(after, period):
             raise Blocked(f"{doing}: ARM answered, but it is not in force. Check for an Azure policy.")
-        execution = self._execution(job.plan.target, confirmed_by=confirmed_by, correlation_id=correlation_id)
+        execution = self.execution(job.plan.target, confirmed_by=confirmed_by, correlation_id=correlation_id)
         kept = replace(execution, verification_tokens=_without_secrets(tokens, accepted))
         return Executed(kept, _locked(locked, account, after))
+
+    @override
+    def standing(self, account: AccountFacts, locked: LockedDown) -> Executed | None:
+        """Return the execution if the policy is in force already, perhaps by an earlier attempt."""
+        return self._standing(account, locked, locked.kind)
+
+    @override
+    def may_have_run(self, locked: LockedDown) -> bool:
+        """Whether a way back is this action's, and Azure has enforced it, and nobody has undone it."""
+        return super().may_have_run(locked) and locked.ineffective_at is None and locked.undone_at is None
 
     def _standing(self, account: AccountFacts, locked: LockedDown, target: str) -> Executed | None:
         """Return the execution if the policy is in force already, perhaps by an earlier attempt."""
@@ -99,40 +102,13 @@ class SasExpirationBlockAction(ContainmentAction):
             return None
         unchanged = policies.is_same(policies.current(account), policies.read(locked.before))
         notes = (f"{account.name} had such a policy already: nothing was changed.",) if unchanged else ()
-        execution = self._execution(target, confirmed_by="listing", correlation_id=None, notes=notes)
+        execution = self.execution(target, confirmed_by="listing", correlation_id=None, notes=notes)
         return Executed(execution, replace(locked, after=policies.text_of(policies.current(account)), undone_at=None))
-
-    async def _read_back(self, account: AccountFacts, period: timedelta, lost: TransientFailure) -> StorageAccount:
-        """Return the account after an update whose answer was `lost`.
-
-        Raises `lost` where it can't be read, and TransientFailure where the update had no effect.
-        """
-        try:
-            found = await self._read(account)
-        except SasquashError:
-            raise lost from None
-        if not policies.is_in_force(sas_policy_of(found), period):
-            raise TransientFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
-        return found
-
-    def _execution(
-        self, target: str, *, confirmed_by: str, correlation_id: str | None, notes: tuple[str, ...] = ()
-    ) -> Execution:
-        return Execution(
-            action=ActionKind.SAS_EXPIRATION_BLOCK,
-            target=target,
-            at=self.clock(),
-            old_sha256="",
-            new_sha256="",
-            confirmed_by=confirmed_by,
-            correlation_id=correlation_id,
-            notes=notes,
-        )
 
     @override
     async def verify(self, execution: Execution, account: AccountFacts, record: Revocation) -> Verification:
         """Return whether the policy is in force by ARM, and whether Azure Storage enforces it."""
-        found, keys = await self._read(account), await self.keys(account)
+        found, keys = await self.read(account), await self.keys(account)
         policy, period = sas_policy_of(found), period_of(execution.target)
         undone = self._undone(policy, period, account.name)
         if undone is not None:
@@ -141,7 +117,7 @@ class SasExpirationBlockAction(ContainmentAction):
         longest = self.spec.title(execution.target)
         return await self.check.verify(
             as_is,
-            _services(record, account),
+            services_of(record, account),
             key=signer(keys, record.key_name).value,
             since=execution.at,
             accepted_before=[token.service for token in execution.verification_tokens if token.accepted_before],
@@ -159,29 +135,6 @@ class SasExpirationBlockAction(ContainmentAction):
         return f"The SAS expiration policy of {name} was changed since: it does not block the leaked credential."
 
     @override
-    async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:
-        """Return the execution if the policy is in force: the way back was recorded before."""
-        return next((found for _, found in self._in_force(left.account, left.noted)), None)
-
-    @override
-    def settle_unnoted(self, left: Interrupted) -> Recovered | None:
-        """Return a policy that is in force, and whose way back was recorded for one of the leaks."""
-        for record, found in self._in_force(left.account, left.others):
-            noted = Attributed(record.fingerprint, self.spec.kind, found.execution.target, version="")
-            return Recovered(noted, found, at=left.predecessor.acquired_at)
-        return None
-
-    def _in_force(
-        self, account: AccountFacts, records: Iterable[Revocation]
-    ) -> Iterator[tuple[Revocation, Executed]]:
-        for record in records:
-            locked = record.lockdown
-            if record.state is State.RECEIVED and locked is not None and _may_have_run(locked):
-                standing = self._standing(account, locked, locked.kind)
-                if standing is not None:
-                    yield record, standing
-
-    @override
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:
         """Put the earlier policy back, unless somebody changed it since. May be done twice.
 
@@ -193,7 +146,7 @@ class SasExpirationBlockAction(ContainmentAction):
         if locked.undone_at is not None or after is None or policies.is_same(before, after):
             return replace(locked, undone_at=locked.undone_at or self.clock())
         wanted = policies.put_back(before, after)
-        current = _raw(await self._read(account))
+        current = _raw(await self.read(account))
         if not any(policies.is_same(current, fine) for fine in (before, wanted)):
             if not policies.is_same(current, after):
                 raise WrongState(
@@ -205,37 +158,13 @@ class SasExpirationBlockAction(ContainmentAction):
 
     async def _put_back(self, wanted: Policy, account: AccountRef | AccountFacts) -> None:
         doing = f"Putting the SAS expiration policy of {account.name} back"
-        answer = await self._update(account, wanted, self.new_id(), doing=doing)
+        answer = await self.update(account, _properties(wanted), self.new_id(), doing=doing, within=_UPDATE_TIMEOUT)
         if not policies.is_same(_raw(answer), wanted):
             raise Blocked(f"{doing}: ARM answered, but it is not what it was. Check for an Azure policy.")
 
-    async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
-        client = self.client_for(account.subscription)
-        with translate_errors(f"Reading account {account.name}", meaning=from_account):
-            return await client.storage_accounts.get_properties(account.resource_group, account.name)
 
-    async def _update(
-        self, account: AccountRef | AccountFacts, policy: Policy, correlation_id: str, *, doing: str
-    ) -> StorageAccount:
-        client = self.client_for(account.subscription)
-        async with answered(doing, within=_UPDATE_TIMEOUT, meaning=from_account):
-            return await client.storage_accounts.update(
-                account.resource_group,
-                account.name,
-                StorageAccountUpdateParameters({"properties": {"sasPolicy": dict(policy)}}),
-                **once(correlation_id),
-            )
-
-
-def _services(record: Revocation, account: AccountFacts) -> Iterable[Service]:
-    """Return the services that the leak is for; all where none is known."""
-    credential = record.finding.credential
-    return credential.services if credential is not None else account.endpoints.keys()
-
-
-def _may_have_run(locked: LockedDown) -> bool:
-    is_ours = locked.action is ActionKind.SAS_EXPIRATION_BLOCK
-    return is_ours and locked.ineffective_at is None and locked.undone_at is None
+def _properties(policy: Policy) -> dict[str, object]:
+    return {"sasPolicy": dict(policy)}
 
 
 def _raw(account: StorageAccount) -> Policy | None:

@@ -16,6 +16,7 @@ from shared.domain.decision.rules import first_that_holds
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.logged_sas import LoggedTokens
+from shared.domain.usage import covers_all
 from shared.errors import SasquashError
 
 if TYPE_CHECKING:  # imports the client of Azure Monitor, which most revocations don't need
@@ -26,8 +27,6 @@ _log = logging.getLogger(__name__)
 
 _DAYS = 30
 _PATIENCE = 8.0  # seconds, of persistence.accounts.WORK_TIME
-_WRITES_AND_READS = frozenset({"StorageRead", "StorageWrite", "StorageDelete"})
-_GROUPS = frozenset({"allLogs", "audit"})  # Azure Monitor: category groups of a diagnostic setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +65,4 @@ class SasInUse:
     async def _logs_all(self, account: AccountFacts) -> bool:
         """Whether every service logs its requests to a workspace: of one that does not, the use is unknown."""
         known = await asyncio.gather(*(self.logged()(account, service) for service in account.endpoints))
-        return all(each >= _WRITES_AND_READS or not _GROUPS.isdisjoint(each) for each in known)
+        return all(map(covers_all, known))

@@ -1,6 +1,6 @@
 """The use of a leak according to the storage logs, and the other clients of its key."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +13,10 @@ _RUNS = (
 
 
 # Diagnostic settings log categories, or groups of them ("Supported resource logs for Microsoft.Storage").
-_LOGS_OF_READS = frozenset({"StorageRead", "allLogs", "audit"})
-_LOGS_OF_WRITES = frozenset({"StorageWrite", "allLogs", "audit"})
+_GROUPS = frozenset({"allLogs", "audit"})
+_LOGS_OF_READS = _GROUPS | {"StorageRead"}
+_LOGS_OF_WRITES = _GROUPS | {"StorageWrite"}
+_ALL_LOGS = frozenset({"StorageRead", "StorageWrite", "StorageDelete"})
 
 
 def covers_reads(categories: Iterable[str]) -> bool:
@@ -25,6 +27,11 @@ def covers_reads(categories: Iterable[str]) -> bool:
 def covers_writes(categories: Iterable[str]) -> bool:
     """Whether logs of these categories, or groups of them, would show that something was written."""
     return not _LOGS_OF_WRITES.isdisjoint(categories)
+
+
+def covers_all(categories: Collection[str]) -> bool:
+    """Whether logs of these categories, or groups of them, would show every request."""
+    return _ALL_LOGS.issubset(categories) or not _GROUPS.isdisjoint(categories)
 
 
 @dataclass(frozen=True, slots=True)
