@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from shared.sources.file_text import decoded
+from shared.sas.file_text import decoded
 from shared.sources.scanner_place import Around, Place
 
 _LARGEST = 8 * 1024 * 1024  # bytes of a file

@@ -6,7 +6,7 @@ be, `normalize` undoes escapes and encodings, `queries` collects a token's param
 `classify` and `hosts` determine their kind and scope; `credential` is the result without the secret; `signature`
 finds the key that signed it; `risk` and `explain` rate and describe it. `leak` has the token itself, for the one
 check that sends it to Azure; `logged` reads the URLs of the storage logs; `mint` creates verification tokens;
-`foreign` names other services' credentials. Only `scan` reads files.
+`foreign` names other services' credentials. Only `scan` reads files, as `file_text` decodes them.
 """
 
 from .credential import Credential, InvalidCredential

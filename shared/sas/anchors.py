@@ -158,13 +158,19 @@ def has_run(text: str, length: int) -> bool:
 def runs(text: str, length: int) -> Iterator[tuple[int, int]]:
     """Yield where the runs of at least so many characters of base64 or its escapes start and end."""
     letters = text.encode("latin-1", errors="replace").translate(_TWO_LETTERS)
-    run = b"A" * length
-    start = letters.find(run)
-    while start >= 0:
-        end = letters.find(b"B", start + length)
-        end = len(letters) if end < 0 else end
-        yield start, end
-        start = letters.find(run, end)
+    run = _next_run(letters, 0, length)
+    while run is not None:
+        yield run
+        run = _next_run(letters, run[1], length)
+
+
+def _next_run(letters: bytes, at: int, length: int) -> tuple[int, int] | None:
+    """Return where the next run starts and ends, in a text of two letters; None where there is none."""
+    start = letters.find(b"A" * length, at)
+    if start < 0:
+        return None
+    end = letters.find(b"B", start + length)
+    return start, end if end >= 0 else len(letters)
 
 
 def lowered(text: str) -> str:
@@ -203,10 +209,9 @@ def _named(data: bytes) -> Iterator[tuple[int, int]]:
 def _runs(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield the runs of base64 that are a signature whose name was cut, a key, or hold one."""
     letters = data.translate(_TWO_LETTERS)
-    start = letters.find(_RUN)
-    while start >= 0:
-        end = letters.find(b"B", start + _SHORTEST)
-        end = len(data) if end < 0 else end
+    found = _next_run(letters, 0, _SHORTEST)
+    while found is not None:
+        start, end = found
         run = data[start:end]
         if not run.islower() and not run.isupper() and run.translate(None, _HEX):
             literals = _key_in_literals(data, start, end)
@@ -221,7 +226,7 @@ def _runs(data: bytes) -> Iterator[tuple[int, int]]:
                     end = max(end, block.end())
                     if _is_worth_reading(block[0]):
                         yield start, end
-        start = letters.find(_RUN, end)
+        found = _next_run(letters, end, _SHORTEST)
 
 
 def _is_cut_signature(data: bytes, start: int, end: int) -> bool:

@@ -19,6 +19,7 @@ from shared.redaction import redact
 from .anchors import is_clean
 from .answers import described
 from .extract import located_leaks
+from .file_text import decoded
 from .foreign import foreign_credentials, names_other_service
 
 _FEW = 16  # files, for which no process is started
@@ -26,7 +27,6 @@ _AT_ONCE = 32  # files for a process at once
 _PART = 16 * 1024 * 1024  # bytes of a file that are read at once
 _OVERLAP = 16 * 1024  # bytes that two parts have in common: no credential is longer
 _SKIPPED = {".git", ".hg", ".svn"}
-_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 list_folder, open_file = os.scandir, open
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,[0-9]+)? \+([0-9]+)(?:,[0-9]+)? @@")
 
@@ -117,7 +117,7 @@ def scan_part(part: Part) -> list[dict[str, object]]:
     is_utf_16 = b"\0" in part.data
     if not is_utf_16 and is_clean(part.data, holds_other=names_other_service):
         return []
-    text = _text(part.data).replace("\0", "")
+    text = decoded(part.data).replace("\0", "")
     leaks = located_leaks(text)
     found: list[tuple[int, dict[str, object]]] = [(at, described(leak)) for at, leak in leaks]
     storage = {leak.credential.signature_sha256 or leak.credential.key_sha256 for _, leak in leaks}
@@ -170,16 +170,6 @@ def _hunks(stream: BinaryIO) -> Iterator[Part]:
             lines.append(raw)  # a commit's message, or a text that is no patch
     if lines:
         yield Part(name, b"".join(lines), line, commit)
-
-
-def _text(data: bytes) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, errors="replace")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def _below(folder: str) -> Iterator[str]:

@@ -15,9 +15,9 @@ from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference
 from shared.domain.unread_place import UnreadPlace
 from shared.errors import TransientFailure
+from shared.sas.file_text import decoded
 from shared.sources.alert_places import Place, Read, lines, whole
 from shared.sources.entries import object_of, text_of
-from shared.sources.file_text import decoded
 from shared.sources.github_app import GitHubApp
 from shared.sources.github_discussions import Discussions
 

@@ -1,8 +1,10 @@
 """The lines of a report that has one JSON object a line (jsonlines.org). Pure."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
-from shared.sources.entries import InvalidPayload
+from shared.sources.entries import Invalid, InvalidPayload
 
 
 def decoded(body: bytes) -> str:
@@ -25,3 +27,12 @@ def lines_of(text: str) -> Iterator[str]:
         if line := text[start:end].strip():
             yield line
         start = end + 1
+
+
+def values_of(text: str) -> Iterator[Any]:
+    """Yield the value of each line that is not blank; `Invalid` for one that is not JSON."""
+    for line in lines_of(text):
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError):
+            yield Invalid("The line is not JSON.")

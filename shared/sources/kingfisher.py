@@ -5,12 +5,11 @@ github.com/mongodb/kingfisher, src/reporter.rs: `rule`, and in `finding` `snippe
 the scan follows the findings.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.sources.entries import Entry, Invalid, Text, list_of, object_of, text_of
-from shared.sources.json_lines import decoded, lines_of
+from shared.sources.json_lines import decoded, values_of
 from shared.sources.scanner_place import Place, where
 
 _ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
@@ -20,17 +19,14 @@ _IS_OF_THE_SCAN = {"audit", "rules_applied"}  # lines beside those of the findin
 
 def read(body: bytes) -> Iterator[Entry]:
     """Return one entry for each finding. Raises InvalidPayload where `body` is not UTF-8."""
-    for line in lines_of(decoded(body)):
-        yield from _of_line(line)
+    for value in values_of(decoded(body)):
+        yield from _of_line(value)
 
 
-def _of_line(line: str) -> Iterator[Entry]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        yield Invalid("The line is not JSON.")
-        return
-    if not isinstance(value, Mapping):
+def _of_line(value: object) -> Iterator[Entry]:
+    if isinstance(value, Invalid):
+        yield value
+    elif not isinstance(value, Mapping):
         yield Invalid("The line is not a JSON object.")
     elif isinstance(value.get("findings"), list):
         yield from (_entry(finding) for finding in list_of(value, "findings"))

@@ -6,14 +6,13 @@ matched (`location.source_span`), and its `provenance[]`: a file, a file of a gi
 any object that an enumerator wrote.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.sources.entries import Entry, Invalid, Text, list_of, object_of, text_of
 from shared.sources.json_body import parse
-from shared.sources.json_lines import decoded, lines_of
+from shared.sources.json_lines import decoded, values_of
 from shared.sources.scanner_place import Around, Place, where
 
 _APART = re.compile(r"[\s\"'<>]")
@@ -26,17 +25,8 @@ def read(body: bytes) -> Iterator[Entry]:
         for finding in parse(text.encode()):
             yield from _matches(finding)
         return
-    for line in lines_of(text):
-        yield from _of_line(line)
-
-
-def _of_line(line: str) -> Iterator[Entry]:
-    try:
-        finding = json.loads(line)
-    except (ValueError, RecursionError):
-        yield Invalid("The line is not JSON.")
-        return
-    yield from _matches(finding)
+    for finding in values_of(text):
+        yield from [finding] if isinstance(finding, Invalid) else _matches(finding)
 
 
 def _matches(finding: object) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.sources.entries import Entry, Invalid, Text, list_of, object_of, text_of
 from shared.sources.json_body import parse
-from shared.sources.json_lines import decoded, lines_of
+from shared.sources.json_lines import decoded, values_of
 from shared.sources.scanner_place import Place
 
 _NOT_AN_OBJECT = Invalid("The line is not a JSON object.")
@@ -24,15 +24,8 @@ def read(body: bytes) -> Iterator[Entry]:
         results = parse(text.encode())
         yield from (_entry(result) for result in (results if isinstance(results, list) else [results]))
         return
-    for line in lines_of(text):  # pkg/output/json.go
-        yield _line(line)
-
-
-def _line(line: str) -> Entry:
-    try:
-        return _entry(json.loads(line))
-    except (ValueError, RecursionError):
-        return Invalid("The line is not JSON.")
+    for result in values_of(text):  # pkg/output/json.go
+        yield result if isinstance(result, Invalid) else _entry(result)
 
 
 def _entry(result: object) -> Entry:

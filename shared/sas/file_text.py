@@ -1,4 +1,4 @@
-"""The text of a file in which a secret was found. Pure."""
+"""The text of a file, whatever its encoding. Pure."""
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
