@@ -25,6 +25,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.states import Reason, State
 from shared.errors import AccountBusy, Blocked, SasquashError
+from shared.persistence.account_rows import Intent
 from shared.persistence.accounts import COOLDOWN, EXECUTION_TIME, AccountLock
 from shared.persistence.store import Store
 
@@ -79,8 +80,7 @@ class AccountSession:
                     raise
                 unknown.update(intent.suspects)
                 continue
-            await conclude_all(self.store, self.ref.name, settled)
-            await self.store.accounts.remove_unsettled(self.ref.name, intent)
+            await _settled(self.store, self.ref, intent, settled)
         return (await self.reader.read(self.ref, self.revocation)).without(unknown)
 
     async def record_of(self, leak: Evaluation) -> Revocation | None:
@@ -210,8 +210,7 @@ class AccountSessions:
             await self._settle(held, ref, fingerprint)
             for intent in (await self._store.accounts.rows((ref.name,))).unsettled:
                 if fingerprint in intent.suspects:
-                    await conclude_all(self._store, ref.name, await self._recovery.settle(intent, ref))
-                    await self._store.accounts.remove_unsettled(ref.name, intent)
+                    await _settled(self._store, ref, intent, await self._recovery.settle(intent, ref))
 
     def lock_early(self, ref: AccountRef, fingerprint: str) -> EarlyLock:
         """Ask for the account's lock, to be used by `open` or given back to `give_back`."""
@@ -258,3 +257,9 @@ class AccountSessions:
             return
         await conclude_all(self._store, ref.name, settled)
         held.uncertain = False
+
+
+async def _settled(store: Store, ref: AccountRef, intent: Intent, records: Collection[Revocation]) -> None:
+    """Record what an earlier holder of the lock did, and forget that it was open."""
+    await conclude_all(store, ref.name, tuple(records))
+    await store.accounts.remove_unsettled(ref.name, intent)

@@ -21,9 +21,8 @@ from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_NOTE_PATIENCE = (
-    2.0  # seconds that a note in the lock may take longer than the action, whose record is still to be written
-)
+# Seconds that the note in the lock may take longer than the action, whose record is still to be written.
+_NOTE_PATIENCE = 2.0
 
 
 @dataclass

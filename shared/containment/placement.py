@@ -105,18 +105,17 @@ class Placement:
 
     async def _found(self, record: Revocation, ref: AccountRef | None) -> _Found | None:
         """Return what becomes of the leak; None where its account is known, or nobody knows one."""
-        if record.paths.verified:
+        if record.paths.verified or not (record.elsewhere.waiting or ref is None):
             return None
-        if record.elsewhere.waiting:
-            found = await self._among_reported(record, ref)
-            if found.is_proven:
-                return found
-            return await self._by_index(record) or found
-        return await self._by_index(record) if ref is None else None
+        known = await self._known_key(record)
+        if not record.elsewhere.waiting:
+            return await self._by_index(record, known)
+        found = await self._among_reported(record, ref, known)
+        return found if found.is_proven else await self._by_index(record, known) or found
 
-    async def _by_index(self, record: Revocation) -> _Found | None:
+    async def _by_index(self, record: Revocation, known: KnownKey | None) -> _Found | None:
         """Return what the index of keys knows of a key: whose it is, or was. None where it does not know it."""
-        credential, known = record.finding.credential, await self._known_key(record)
+        credential = record.finding.credential
         ref = await self._accounts.find(self._host(known.account), known.account) if known is not None else None
         if credential is None or known is None or ref is None:
             return None
@@ -132,13 +131,12 @@ class Placement:
             return None
         return await self._index.find(credential.key_sha256)
 
-    async def _among_reported(self, record: Revocation, ref: AccountRef | None) -> _Found:
+    async def _among_reported(self, record: Revocation, ref: AccountRef | None, known: KnownKey | None) -> _Found:
         places = await self._places(record, ref)
         readings = [one for place in places for one in place.readings]
         is_over = all_expired(readings, now=self._store.clock()) is not None
         if is_over:
             return self._nowhere(record, ref, places)
-        known = await self._known_key(record)
         likely = [place for place in places if known is not None and place.ref.name == known.account]
         proven, _ = await self._proven(likely)
         if proven is not None:

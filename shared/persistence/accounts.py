@@ -336,9 +336,8 @@ def _raise_if_held(account: str, holder: Intent, *, now: datetime) -> None:
     free_at = holder.deadline + TAKEOVER_TIME
     if now < free_at:
         left, held = (free_at - now).total_seconds(), (now - holder.acquired_at).total_seconds()
-        soon = max(
-            _BUSY_RETRY, held / 2
-        )  # who holds it for long is likely to go on: each try may leave a copy of itself
+        # Who holds it for long is likely to go on, and each try may leave a copy of its message.
+        soon = max(_BUSY_RETRY, held / 2)
         raise AccountBusy(
             f"Account {account} is locked until {free_at:%H:%M:%S} at the latest.",
             retry_after=min(left, soon) if now < holder.deadline else left,

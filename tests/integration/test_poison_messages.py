@@ -10,6 +10,7 @@ from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 
 from local.tenant.model import Account
+from shared.app import App
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.report import REPORTED
@@ -53,6 +54,17 @@ async def of_trouble(driver: Driver, reason: Reason) -> list[Revocation]:
     return [record for record in records if record.reason is reason]
 
 
+async def crashed_after_rotating(driver: Driver, account: Account) -> tuple[App, Finding]:
+    """A leak whose containment crashed after it had regenerated the key, and holds the account's lock."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await left_waiting(driver, finding)
+    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.cloud.model.regenerate(account, "key1")  # the crashed instance's call
+    account.key_created["key1"] = driver.clock()
+    return app, finding
+
+
 async def test_record_that_containment_crashed_on_has_failed(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
@@ -65,12 +77,7 @@ async def test_record_that_containment_crashed_on_has_failed(driver: Driver, acc
 
 async def test_rotation_of_a_containment_that_crashed_after_it_is_recorded(driver: Driver, account: Account) -> None:
     """No other leak of the account may come for long, and only the next holder of its lock would record it."""
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    app = driver.app()
-    await left_waiting(driver, finding)
-    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
-    await driver.cloud.model.regenerate(account, "key1")  # the crashed instance's call
-    account.key_created["key1"] = driver.clock()
+    app, finding = await crashed_after_rotating(driver, account)
     driver.clock.advance(minutes=4)
     await app.background.poison_messages.failed("contain", stored(finding))
     record = await driver.record(finding.fingerprint)
@@ -82,12 +89,7 @@ async def test_rotation_of_a_containment_that_crashed_after_it_is_recorded(drive
 async def test_lock_that_can_not_be_settled_yet_is_settled_by_a_later_message(
     driver: Driver, account: Account, poison: QueueClient
 ) -> None:
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    app = driver.app()
-    await left_waiting(driver, finding)
-    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
-    await driver.cloud.model.regenerate(account, "key1")
-    account.key_created["key1"] = driver.clock()
+    app, finding = await crashed_after_rotating(driver, account)
     await app.background.poison_messages.failed("contain", stored(finding))  # the lock is still held
     assert (await driver.record(finding.fingerprint)).reason is Reason.CRASHED
     assert (await poison.get_queue_properties()).approximate_message_count == 1
@@ -100,12 +102,7 @@ async def test_rotation_of_which_azure_refuses_to_say_anything_is_recorded_once_
     driver: Driver, account: Account, poison: QueueClient
 ) -> None:
     """Simulator seed 9004740: the refusal lasts longer than the lock, and no other leak of the account comes."""
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    app = driver.app()
-    await left_waiting(driver, finding)
-    await app.fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
-    await driver.cloud.model.regenerate(account, "key1")
-    account.key_created["key1"] = driver.clock()
+    app, finding = await crashed_after_rotating(driver, account)
     driver.fault("/listKeys", status=403, times=None)
     for tries in (1, 2):
         driver.clock.advance(minutes=16)

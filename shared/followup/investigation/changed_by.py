@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.cloud.activity_log import KEPT, ActivityEvent, ActivityLog
+from shared.cloud.activity_log import KEPT, Activity, ActivityEvent, ActivityLog
 from shared.cloud.policy_log import PolicyLog, PolicyWrite
 from shared.domain.account import AccountFacts
 from shared.domain.changed_by import ChangedBy, Log, Unknown
@@ -53,12 +53,9 @@ class WhoChanged:
             since, until = created - _TOLERANCE, created + _TOLERANCE
         else:
             created = None
-        try:
-            log = await self.activity.of(account, account.id, since=max(since, self.clock() - KEPT), until=until)
-        except Blocked as error:
-            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=str(error))
-        if not log.complete:
-            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=_TOO_MANY)
+        log = await self._activity(account, account.id, since=since, until=until)
+        if isinstance(log, ChangedBy):
+            return log
         found = [each for each in log.succeeded(_REGENERATE) if each.at is not None and since <= each.at <= until]
         named = [each for each in found if _key_name(each) == key_name]
         unnamed = [each for each in found if _key_name(each) is None]
@@ -75,12 +72,9 @@ class WhoChanged:
 
         Several callers are ambiguous: the log need not have their requests. Raises TransientFailure.
         """
-        try:
-            log = await self.activity.of(account, account.id, since=max(since, self.clock() - KEPT))
-        except Blocked as error:
-            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=str(error))
-        if not log.complete:
-            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=_TOO_MANY)
+        log = await self._activity(account, account.id, since=since)
+        if isinstance(log, ChangedBy):
+            return log
         principal = await self.principal()
         events = [each for each in log.succeeded(operation) if each.at is not None and each.at >= since]
         others = [each for each in events if not _by_arm(each, principal).ours]
@@ -89,6 +83,18 @@ class WhoChanged:
         if len({(each.caller, each.object_id) for each in others}) > 1:
             return ChangedBy.nobody(Log.ACTIVITY, Unknown.AMBIGUOUS)
         return _by_arm(_last(others), principal)
+
+    async def _activity(
+        self, account: AccountFacts, resource: str, *, since: datetime, until: datetime | None = None
+    ) -> Activity | ChangedBy:
+        """Return the events of a resource; where they can't all be read, one of nobody that says why."""
+        try:
+            log = await self.activity.of(account, resource, since=max(since, self.clock() - KEPT), until=until)
+        except Blocked as error:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=str(error))
+        if not log.complete:
+            return ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=_TOO_MANY)
+        return log
 
     async def of_policy(
         self, account: AccountFacts, target: PolicyTarget, *, since: datetime, own: Sequence[Execution] = ()
@@ -126,12 +132,9 @@ class WhoChanged:
             return ()
         operation, path = _WRITES[target.service]
         resource = f"{account.id}/{path}/{target.resource}"
-        try:
-            log = await self.activity.of(account, resource, since=max(since, self.clock() - KEPT))
-        except Blocked as error:
-            return (ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=str(error)),)
-        if not log.complete:
-            return (ChangedBy.nobody(Log.ACTIVITY, Unknown.NOT_READABLE, detail=_TOO_MANY),)
+        log = await self._activity(account, resource, since=since)
+        if isinstance(log, ChangedBy):
+            return (log,)
         principal = await self.principal()
         found = (_by_arm(each, principal) for each in log.succeeded(operation) if _may_set_policies(each.request))
         return tuple(each for each in found if each.at is not None and each.at >= since and not each.ours)
